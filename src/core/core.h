@@ -1,0 +1,254 @@
+// core.h - what the parts of wane share: objects, passes, memory, errors. Vendor-free and loss-free.
+#ifndef WANE_CORE_CORE_H
+#define WANE_CORE_CORE_H
+
+#include "wane/wane.h"
+
+#include "core/platform.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+    WANE_MAX_SLOTS    = 8,       // storage buffers of a kernel: the floor of ARCHITECTURE's tier 0
+    WANE_MAX_CONSTS   = 4,
+    WANE_MAX_WINDOW   = 8,       // words that change from dispatch to dispatch; 8 more carry the slots' remainders
+    WANE_MAX_RECORD   = 64,      // words
+    WANE_MAX_OPERANDS = 32,
+    WANE_STATUS_WORDS = 8
+};
+
+// ---- kernels ----------------------------------------------------------------------------------------------------
+
+enum {
+#define WANE_KERNEL(name, NAME, unit) WANE_KERNEL_##NAME,
+#include "core/kernels.def"
+    WANE_KERNEL_COUNT
+};
+
+typedef enum wane_access { WANE_ACCESS_NONE, WANE_ACCESS_R, WANE_ACCESS_W, WANE_ACCESS_RW } wane_access;
+
+typedef struct wane_kernel_info {
+    const char *name;
+    bool per_lane;                          // unit LANE
+    uint8_t slot_count, record_words, window_words, const_count;
+    uint8_t access[WANE_MAX_SLOTS];         // wane_access
+    uint32_t shared_bytes;
+} wane_kernel_info;
+
+extern const wane_kernel_info wane_kernels[WANE_KERNEL_COUNT];
+
+// ---- passes -----------------------------------------------------------------------------------------------------
+
+enum { WANE_SLOT_NONE = -1, WANE_SLOT_WORKSPACE = -2 };   // else an index into the plan's operands
+
+// What a pass binds to a slot. NONE is bound to a few readable bytes of the backend's own, and never touched.
+typedef struct wane_slot {
+    int32_t operand;
+    uint32_t reserved;
+    int64_t byte_offset;                    // from the operand's element 0, or the workspace's start
+    uint64_t byte_length;
+} wane_slot;
+
+// One dispatch of one kernel. Between consecutive passes stands a full memory barrier.
+typedef struct wane_pass {
+    uint16_t kernel;
+    uint16_t record;                        // index of the plan's record
+    uint32_t items;                         // never 0
+    uint32_t consts[WANE_MAX_CONSTS];       // value of constant id i + 1
+    uint32_t window[WANE_MAX_WINDOW];       // window[0] = items; window[1] is the backend's
+    wane_slot slots[WANE_MAX_SLOTS];
+} wane_pass;
+
+typedef struct wane_record {
+    uint32_t words[WANE_MAX_RECORD];
+} wane_record;
+
+// An operand of a plan: a public operand checked and completed.
+typedef struct wane_plan_operand {
+    const wane_role_info *role;
+    uint32_t flags;
+    uint32_t align_bytes;
+    wane_dtype dtype;
+    uint32_t rank;
+    int64_t extents[4], strides[4];         // strides always set
+    int64_t first_byte, end_byte;           // reach of the view relative to element 0; both 0 if it has no elements
+    bool written, read;
+} wane_plan_operand;
+
+struct wane_plan {
+    wane_context *context;
+    wane_device *device;                    // NULL for a plan made from limits alone
+    wane_limits limits;
+    const wane_loss_info *loss;
+    double params[32];                      // by id, defaults filled in
+    uint32_t operand_count;
+    wane_plan_operand operands[WANE_MAX_OPERANDS];
+    uint64_t workspace_bytes;
+    uint64_t status_byte;                   // where in the workspace the 8 status words stand when all is done
+    uint64_t workspace_limit_bytes;
+    wane_plan_info info;
+    uint32_t record_count, pass_count, pass_capacity;
+    wane_record *records;                   // at most 4
+    wane_pass *passes;
+    char *notes;                            // what the planner chose, and why not otherwise
+    size_t notes_bytes;
+};
+
+// Planner's tools. Each returns false, with the plan's error noted, when memory runs out.
+wane_pass *wane_plan_add(wane_plan *plan, uint16_t kernel, uint32_t items);   // NULL when memory runs out
+bool wane_plan_note(wane_plan *plan, const char *format, ...);
+int wane_plan_find(const wane_plan *plan, wane_role role);                    // index of an operand, or -1
+wane_plan *wane_plan_copy(const wane_plan *plan);                             // for an executable that outlives its plan
+
+// ---- families ---------------------------------------------------------------------------------------------------
+
+// One planner a family: fills passes, records, workspace and info of a plan whose operands and parameters are checked
+// one by one; it checks what depends on several of them.
+typedef struct wane_family {
+    const char *name;
+    wane_status (*plan)(wane_plan *plan);
+} wane_family;
+
+extern const wane_family *const wane_families[];       // by name, NULL at the end
+
+// ---- backends ---------------------------------------------------------------------------------------------------
+
+typedef struct wane_backend wane_backend;
+
+struct wane_device {
+    wane_context *context;
+    const wane_backend *backend;
+    void *native;                           // the backend's own
+    uint32_t index;                         // among the backend's devices
+    char id[32], name[256], driver[256], quirks[256], reason[512];
+    bool is_hardware_gpu, host_memory;      // host_memory: buffers are plain pointers
+    bool cpu_variant;                       // found by a longer name ("cpu:avx2"); not counted
+    wane_limits limits;
+    wane_mutex *lock;                       // opening, the self-test
+    int state;                              // 0 closed, 1 usable, -1 refused
+    int lost;                               // latched
+};
+
+struct wane_buffer {
+    wane_context *context;
+    wane_device *device;
+    uint64_t bytes;
+    bool owned, is_host;
+    void *host;                             // is_host, or a device with host_memory
+    void *native[2];                        // the backend's own
+};
+
+// A place in memory that an operand or the workspace is bound to.
+typedef struct wane_range {
+    wane_buffer *buffer;
+    uint64_t byte_offset, bytes;            // of element 0; what follows it in the buffer
+} wane_range;
+
+// The contract of a backend: it makes buffers and runs passes. Every function may be called from any thread, for one
+// device at a time where the name begins with device_ or buffer_; programs are shared, recorders are not.
+struct wane_backend {
+    uint32_t bit;                           // WANE_BACKEND_*
+    const char *name;
+    // Adds this backend's devices with wane_device_add. No driver: no device, and WANE_OK.
+    wane_status (*discover)(wane_context *context, void **state);
+    void (*shutdown)(wane_context *context, void *state);
+    // Makes what a device needs to work. limits, name, driver and refusals (reason) are known since discovery.
+    wane_status (*device_open)(wane_device *device);
+    void (*device_close)(wane_device *device);
+    wane_status (*buffer_create)(wane_buffer *buffer);       // context, device, bytes are set
+    void (*buffer_destroy)(wane_buffer *buffer);
+    wane_status (*buffer_write)(wane_buffer *buffer, uint64_t byte_offset, const void *data, uint64_t bytes);
+    wane_status (*buffer_read)(wane_buffer *buffer, uint64_t byte_offset, void *data, uint64_t bytes);
+    wane_status (*program_create)(wane_device *device, const wane_plan *plan, void **program);
+    void (*program_destroy)(wane_device *device, void *program);
+    wane_status (*recorder_create)(wane_device *device, const wane_plan *const *plans, void *const *programs,
+                                   uint32_t count, uint32_t dispatch_capacity, void **recorder);
+    void (*recorder_reset)(wane_device *device, void *recorder);
+    void (*recorder_destroy)(wane_device *device, void *recorder);
+    // Records, submits and waits. operands[i] is the plan's operand i; ranges are checked.
+    wane_status (*run)(wane_device *device, const wane_plan *plan, void *program, void *recorder,
+                       const wane_range *operands, const wane_range *workspace);
+};
+
+extern const wane_backend *const wane_backends[];      // in order of listing, the CPU last, NULL at the end
+
+// For discovery: a new device with everything zero but context, backend, index and id; NULL when memory runs out.
+wane_device *wane_device_add(wane_context *context, const wane_backend *backend, const char *id);
+// Opens and self-tests once. WANE_OK, or why it is not usable.
+wane_status wane_device_require(wane_device *device);
+// Latches device loss and reports it.
+wane_status wane_device_lose(wane_device *device, int32_t native, const char *where);
+wane_status wane_selftest(wane_device *device);
+
+// ---- executables and recorders ------------------------------------------------------------------------------------
+
+struct wane_executable {
+    wane_context *context;
+    wane_device *device;
+    wane_plan *plan;
+    void *program;
+};
+
+typedef struct wane_staging {
+    wane_buffer *buffer;                    // NULL until needed; grows
+} wane_staging;
+
+struct wane_recorder {
+    wane_context *context;
+    wane_device *device;
+    uint32_t executable_count, capacity, used;
+    wane_executable **executables;
+    void *native;
+    wane_staging staging[WANE_MAX_OPERANDS + 1];       // the last one is the workspace
+};
+
+// Checks args against the plan and finds each operand's range. Host pointers become host buffers in `hosts`. Used by
+// run and by the backends' record functions (allow_host false). Nothing is written.
+wane_status wane_args_resolve(const wane_executable *executable, const wane_args *args, bool allow_host,
+                              wane_buffer *hosts, wane_range *operands, wane_range *workspace);
+// Takes a record of this executable out of the recorder's capacity, or says why not.
+wane_status wane_recorder_take(wane_recorder *recorder, const wane_executable *executable);
+
+// ---- context, memory, errors --------------------------------------------------------------------------------------
+
+struct wane_context {
+    wane_context_desc desc;
+    wane_mutex *lock;                       // discovery
+    bool discovered;
+    uint32_t device_count, device_capacity, hidden_count;
+    wane_device **devices;                  // listed ones first; then variants made by name
+    void *backend_state[8];                 // by index in wane_backends
+};
+
+void *wane_alloc(wane_context *context, size_t bytes);            // zeroed, 64-byte aligned; NULL when there is none
+void wane_free(wane_context *context, void *memory);
+wane_status wane_no_memory(wane_context *context);                // logs and returns HOST_MEMORY
+
+void wane_log(wane_context *context, wane_log_level level, const char *format, ...);
+// Logs an error and returns it. operand may be NULL.
+wane_status wane_fail(wane_context *context, wane_status status, const char *operand, const char *format, ...);
+wane_status wane_fail_native(wane_context *context, wane_status status, int32_t native, const char *format, ...);
+
+// Checks a struct from outside: size, and that a tail that this library does not know is zero. `known` is our sizeof,
+// `least` the size of its first version.
+wane_status wane_struct_check(wane_context *context, const void *data, size_t least, size_t known, const char *name);
+
+// Products and sums that say so when they leave 63 bits.
+bool wane_mul_i64(int64_t a, int64_t b, int64_t *out);
+bool wane_add_i64(int64_t a, int64_t b, int64_t *out);
+
+static inline uint64_t wane_round_up(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
+static inline uint64_t wane_min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint32_t wane_float_bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+
+// ---- cache (cache.c): blobs of the host's cache with our own header ------------------------------------------------
+
+// Returns a checked payload (free with wane_free), or NULL: absent, damaged or foreign. `key` names kernel, source
+// hash, options, device and driver; it is hashed into the header too.
+void *wane_cache_load(wane_context *context, const char *key, size_t *bytes);
+void wane_cache_store(wane_context *context, const char *key, const void *data, size_t bytes);
+uint64_t wane_hash(uint64_t seed, const void *data, size_t bytes);
+
+#endif
