@@ -103,7 +103,7 @@ typedef enum wane_status {
     WANE_ERROR_MISMATCH = -19,             // objects of different devices or contexts were mixed
     WANE_ERROR_NO_OUTPUT = -20,            // a plan that would compute nothing
     WANE_ERROR_FLAGS = -21,                // an unknown flag, or one that does not fit here
-    WANE_ERROR_BUSY = -22,                 // an object is in use and cannot be destroyed or reset
+    WANE_ERROR_STATISTICS = -22,           // given statistics lack a plane that the problem needs
 
     WANE_ERROR_UNSUPPORTED = -100,         // a combination that this version does not do; the log says which
     WANE_ERROR_NO_DEVICE = -101,           // no device of that name
@@ -164,24 +164,29 @@ typedef enum wane_role {
 
 typedef enum wane_param {
     WANE_PARAM_NONE = 0,
-#define WANE_PARAM(id, NAME, name, kind) WANE_PARAM_##NAME = id,
+#define WANE_PARAM(id, NAME, name, kind, choices) WANE_PARAM_##NAME = id,
 #include "losses.def"
     WANE_PARAM_FORCE_INT = 0x7fffffff
 } wane_param;
 
 enum { WANE_DIRECTION_IN = 1, WANE_DIRECTION_OUT = 2, WANE_DIRECTION_GRAD = 3, WANE_DIRECTION_STATE = 4 };
 enum { WANE_NEED_OPTIONAL = 0, WANE_NEED_REQUIRED = 1 };
-enum {
-    WANE_SHAPE_ROWS_COLS = 1, WANE_SHAPE_ROWS = 2, WANE_SHAPE_COLS = 3, WANE_SHAPE_ONE = 4, WANE_SHAPE_REDUCED = 5,
-    WANE_SHAPE_PLANES_ROWS = 6, WANE_SHAPE_EIGHT = 7
+enum {                                     // bits 1 << WANE_DTYPE_*
+    WANE_TYPES_FLOAT = 1 << WANE_DTYPE_F32,
+    WANE_TYPES_F32 = 1 << WANE_DTYPE_F32,
+    WANE_TYPES_INDEX = 1 << WANE_DTYPE_I32 | 1 << WANE_DTYPE_I64,
+    WANE_TYPES_I64 = 1 << WANE_DTYPE_I64,
+    WANE_TYPES_U32 = 1 << WANE_DTYPE_U32
 };
-enum { WANE_TYPES_FLOAT = 1, WANE_TYPES_F32 = 2, WANE_TYPES_INDEX = 3, WANE_TYPES_I64 = 4, WANE_TYPES_U32 = 5 };
-enum { WANE_KIND_REAL = 1, WANE_KIND_INTEGER = 2, WANE_KIND_REDUCTION = 3 };
+enum { WANE_KIND_REAL = 1, WANE_KIND_INTEGER = 2, WANE_KIND_CHOICE = 3 };
 
+// Rows of the registry. Members may be added at the end: use the functions below, not arrays of these structs.
 typedef struct wane_role_info {
     wane_role role;
     const char *name;
-    int direction, need, shape, types;     // WANE_DIRECTION_*, WANE_NEED_*, WANE_SHAPE_*, WANE_TYPES_*
+    int direction, need;                   // WANE_DIRECTION_*, WANE_NEED_*
+    const char *shape;                     // named extents, "rows,cols"; see losses.def
+    uint32_t types;                        // bits of the types it takes
 } wane_role_info;
 
 typedef struct wane_param_info {
@@ -190,14 +195,13 @@ typedef struct wane_param_info {
     int kind;                              // WANE_KIND_*
     double standard, lowest, highest;      // the default, and the range
     int lowest_excluded;
+    const char *choices;                   // of a CHOICE: names of the values 0, 1, ..., "none|mean|sum"; else ""
     const char *meaning;
 } wane_param_info;
 
 typedef struct wane_loss_info {
     wane_loss loss;
     const char *name, *family, *summary, *formula, *source;
-    const wane_role_info *roles;
-    const wane_param_info *params;
     uint32_t role_count, param_count;
 } wane_loss_info;
 
@@ -205,6 +209,9 @@ typedef struct wane_loss_info {
 WANE_API const wane_loss_info *wane_loss_at(uint32_t index);
 WANE_API const wane_loss_info *wane_loss_by_name(const char *name);
 WANE_API const wane_loss_info *wane_loss_by_id(wane_loss loss);
+// The roles and parameters of a loss, in the registry's order; NULL past the end.
+WANE_API const wane_role_info *wane_loss_role_at(const wane_loss_info *loss, uint32_t index);
+WANE_API const wane_param_info *wane_loss_param_at(const wane_loss_info *loss, uint32_t index);
 // Bytes of one element, 0 for an unknown type; and its name, "f32", NULL for an unknown one.
 WANE_API size_t wane_dtype_bytes(wane_dtype dtype);
 WANE_API const char *wane_dtype_name(wane_dtype dtype);
@@ -310,6 +317,7 @@ typedef struct wane_device_info {
     int is_hardware_gpu;                   // 0 for the CPU and for software devices
     int usable;                            // 0: refused
     const char *reason;                    // why it is refused, or "" if usable
+    uint64_t reserved[4];
     wane_limits limits;
 } wane_device_info;
 
@@ -325,8 +333,12 @@ WANE_API wane_device *wane_device_at(wane_context *context, uint32_t index);   /
 // DEVICE_UNUSABLE (never a silent fall-back), HOST_MEMORY.
 WANE_API wane_status wane_device_find(wane_context *context, const char *name, wane_device **out);
 
-// Fills info; texts live as long as the context. Runs the self-test if it has not run yet.
+// Fills info; texts live as long as the context. Touches no queue: `usable` is what is known so far.
 WANE_API wane_status wane_device_get_info(wane_device *device, wane_device_info *info);
+
+// Opens the device and runs a small kernel whose results are known, once; later calls answer from memory. What
+// wane_device_find does for a GPU that it opens itself. Errors: DEVICE_UNUSABLE (info.reason then says why).
+WANE_API wane_status wane_device_selftest(wane_device *device);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Buffers
@@ -366,6 +378,7 @@ typedef struct wane_operand {
     size_t struct_size;
     wane_role role;
     uint32_t flags;                        // WANE_OPERAND_*
+    uint64_t reserved[2];
     wane_tensor tensor;
 } wane_operand;
 
@@ -385,6 +398,8 @@ typedef struct wane_loss_desc {
     uint32_t param_count;                  // forward, backward (statistics given), or both fused
     uint32_t operand_count;
     uint64_t workspace_limit_bytes;        // 0 means the library's choice
+    uint32_t statistics_mask;              // planes of `statistics`: to save (0: the least that backward needs), or what
+    uint32_t reserved;                     // is there if given (0: the least)
 } wane_loss_desc;
 
 typedef struct wane_plan_info {
@@ -426,6 +441,7 @@ enum {
     WANE_STATISTIC_SUM_EXP_X = 1 << 4,     // sum over the others of exp(x_j - max) * (x_j - max)
     WANE_STATISTIC_SUM_WEIGHT_X = 1 << 5,  // sum over the others above -inf of weight[j] * (x_j - max)
     WANE_STATISTIC_SUM_WEIGHT = 1 << 6     // sum over the others of weight[j]
+    // MAX, SUM, TARGET and FLAGS are always there. The two sums with weights serve label smoothing, SUM_EXP_X entropy
 };
 
 enum {
@@ -436,21 +452,27 @@ enum {
     WANE_FLAG_BAD_TARGET = 64, WANE_FLAG_IGNORED = 128
 };
 
-typedef struct wane_statistics_planes {
+// The planes that backward (and merging) need of this problem: what to give `statistics` as its first extent. Operands'
+// extents are not looked at. Errors: as wane_plan_create for loss and parameters.
+WANE_API wane_status wane_statistics_need(wane_context *context, const wane_loss_desc *desc, uint32_t *mask);
+
+// The layout of a mask: planes stand in the order of their bits. Number of planes; index of one, -1 if it is absent.
+WANE_API uint32_t wane_statistics_plane_count(uint32_t mask);
+WANE_API int32_t wane_statistics_plane(uint32_t mask, uint32_t bit);
+
+typedef struct wane_statistics_merge_desc {
     size_t struct_size;
-    uint32_t plane_count;
-    int32_t max, sum, target, flags;       // index of each plane, -1 if absent
-    int32_t sum_exp_x, sum_weight_x, sum_weight;
-} wane_statistics_planes;
+    uint32_t mask;
+    uint32_t shard_count;
+    int64_t rows;
+    double temperature;                    // that of the loss, > 0
+    const float *const *shards;            // shard_count arrays [planes, rows]
+    float *out;                            // [planes, rows]; may be one of the shards
+} wane_statistics_merge_desc;
 
-// The layout of a mask: planes in the order of their bits. Errors: NULL_ARGUMENT, STRUCT, FLAGS (unknown bits).
-WANE_API wane_status wane_statistics_layout(uint32_t mask, wane_statistics_planes *out);
-
-// Merges shards of one row set on the host: `shards` holds shard_count arrays [planes, rows] of the same mask one after
-// the other, out is one such array and may be the first of them. temperature is that of the loss. Merging is in shard
-// order, so equal inputs give equal bits. Errors: NULL_ARGUMENT, FLAGS, EXTENT, PARAM_RANGE.
-WANE_API wane_status wane_statistics_merge(uint32_t mask, double temperature, int64_t rows, uint32_t shard_count,
-                                           const float *shards, float *out);
+// Merges shards of a row set on the host, in their order, so that equal inputs give equal bits. Errors: NULL_ARGUMENT,
+// STRUCT, FLAGS (unknown or missing bits), EXTENT, PARAM_RANGE.
+WANE_API wane_status wane_statistics_merge(wane_context *context, const wane_statistics_merge_desc *desc);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Executables and recorders
@@ -473,15 +495,17 @@ WANE_API void wane_recorder_destroy(wane_recorder *recorder);
 // ---------------------------------------------------------------------------------------------------------------------
 // Run
 
-// Memory for an operand of the plan: a buffer, or (wane_run and wane_run_cpu alone) a host pointer.
+// Memory for an operand of the plan: exactly one of a buffer, a host pointer and a native handle.
 typedef struct wane_binding {
     size_t struct_size;
     wane_role role;
     uint32_t flags;                        // none yet
     wane_buffer *buffer;
     uint64_t byte_offset;                  // of the element at index 0, also with negative strides
-    void *host;                            // instead of buffer
-    uint64_t host_bytes;                   // size of what host points to
+    void *host;                            // instead of buffer; wane_run and wane_run_cpu alone
+    uint64_t native;                       // instead of buffer: a VkBuffer or cl_mem; record functions alone
+    uint64_t bytes;                        // size of what host or native stands for
+    uint64_t reserved[2];
 } wane_binding;
 
 // Every operand of the plan exactly once.

@@ -46,15 +46,19 @@ enum { WANE_SLOT_NONE = -1, WANE_SLOT_WORKSPACE = -2 };   // else an index into 
 // What a pass binds to a slot. NONE is bound to a few readable bytes of the backend's own, and never touched.
 typedef struct wane_slot {
     int32_t operand;
-    uint32_t reserved;
-    int64_t byte_offset;                    // from the operand's element 0, or the workspace's start
+    uint32_t origin_words;                  // from the range's start to where the kernel's index 0 lies (negative strides)
+    int64_t byte_offset;                    // of the range, from the operand's element 0 or the workspace's start
     uint64_t byte_length;
 } wane_slot;
 
-// One dispatch of one kernel. Between consecutive passes stands a full memory barrier.
+enum { WANE_PASS_WITH_PREVIOUS = 1 };       // no barrier before it: touches nothing that the passes since the last one write
+
+// One dispatch of one kernel. Between consecutive passes stands a full memory barrier unless the flag says otherwise.
+// A slot's index 0 is byte_offset + 4 * origin_words; indices are counted modulo 2^32 words on devices.
 typedef struct wane_pass {
     uint16_t kernel;
-    uint16_t record;                        // index of the plan's record
+    uint8_t record;                         // index of the plan's record
+    uint8_t flags;                          // WANE_PASS_*
     uint32_t items;                         // never 0
     uint32_t consts[WANE_MAX_CONSTS];       // value of constant id i + 1
     uint32_t window[WANE_MAX_WINDOW];       // window[0] = items; window[1] is the backend's
@@ -82,7 +86,8 @@ struct wane_plan {
     wane_device *device;                    // NULL for a plan made from limits alone
     wane_limits limits;
     const wane_loss_info *loss;
-    double params[32];                      // by id, defaults filled in
+    double params[64];                      // by id, defaults filled in
+    bool given[64];                         // by id: said by the caller
     uint32_t operand_count;
     wane_plan_operand operands[WANE_MAX_OPERANDS];
     uint64_t workspace_bytes;
@@ -124,7 +129,7 @@ struct wane_device {
     uint32_t index;                         // among the backend's devices
     char id[32], name[256], driver[256], quirks[256], reason[512];
     bool is_hardware_gpu, host_memory;      // host_memory: buffers are plain pointers
-    bool cpu_variant;                       // found by a longer name ("cpu:avx2"); not counted
+    bool wrapped;                           // the host's own device: never submitted to unless the host asks
     wane_limits limits;
     wane_mutex *lock;                       // opening, the self-test
     int state;                              // 0 closed, 1 usable, -1 refused
@@ -137,7 +142,7 @@ struct wane_buffer {
     uint64_t bytes;
     bool owned, is_host;
     void *host;                             // is_host, or a device with host_memory
-    void *native[2];                        // the backend's own
+    uint64_t native[2];                     // the backend's own; native[0] is the VkBuffer or cl_mem
 };
 
 // A place in memory that an operand or the workspace is bound to.
@@ -176,7 +181,7 @@ extern const wane_backend *const wane_backends[];      // in order of listing, t
 
 // For discovery: a new device with everything zero but context, backend, index and id; NULL when memory runs out.
 wane_device *wane_device_add(wane_context *context, const wane_backend *backend, const char *id);
-// Opens and self-tests once. WANE_OK, or why it is not usable.
+// Opens it once, and self-tests it unless it is wrapped. WANE_OK, or why it is not usable.
 wane_status wane_device_require(wane_device *device);
 // Latches device loss and reports it.
 wane_status wane_device_lose(wane_device *device, int32_t native, const char *where);

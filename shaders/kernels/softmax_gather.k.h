@@ -1,0 +1,33 @@
+// Packs what a row needs besides its logits: one lane, one row.
+// Reads target (i32, or i64 as two words), weight[target], row_weight, upstream, upstream_lse; writes six planes of work.
+// The planner guarantees that each operand's window starts at the batch's first row. No logits are read here, so the
+// denominator of mean is known before the first gradient is written.
+#if K_PHASE == 1
+#include "softmax.h"
+K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(planes) + plane * K_P(plane_rows) + row, word); }
+#else
+    uint row = K_ITEM;
+    bool wide = (K_P(flags) & HAS_TARGET_I64) != 0u;
+    K_INDEX at = K_STEP(row, K_P(target_row));
+    uint low = wide ? K_LD(target, at * 2) : K_LD(target, at);
+    uint high = low >= 0x80000000u ? 0xffffffffu : 0u;
+    if (wide) high = K_LD(target, at * 2 + 1);
+    bool ignored = low == K_P(ignore_lo) && high == K_P(ignore_hi);
+    bool bad = !ignored && (high != 0u || low >= K_P(cols));
+    bool valid = !ignored && !bad;
+    float weight = 0.0f;
+    if (valid) weight = (K_P(flags) & HAS_WEIGHT) != 0u ? K_FLT(K_LD(weight, K_STEP(low, K_P(weight_col)))) : 1.0f;
+    uint one = K_BITS(1.0f);
+    plane_store(K_PASS PLANE_LABEL, row, valid ? low : SOFTMAX_NO_COLUMN);
+    plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
+    plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
+    uint word = one;
+    if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, K_STEP(row, K_P(row_weight_row)));
+    plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);
+    word = one;
+    if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, K_STEP(row, K_P(upstream_row)));
+    plane_store(K_PASS PLANE_UPSTREAM, row, word);
+    word = 0u;
+    if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, K_STEP(row, K_P(upstream_lse_row)));
+    plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
+#endif

@@ -1,0 +1,146 @@
+// softmax_link.h - from a row's statistics to its values and gradient coefficients: one lane, one row.
+//
+// With m the max over the columns other than the target, S the sum of exp(x_j - m) over them and x_y the target:
+// t = (m - x_y) + log S, n = -log p_y = softplus(t), 1 - p_y = sigmoid(t). Nobody forms p_y - 1 from a rounded p_y.
+// A term (shaders/terms) is a link on n: value and slope dL/dn. Smoothing, z-loss, weights and the upstream gradient
+// are added here for every term alike.
+
+struct row_state {
+    float t;                               // log-odds against the target
+    float n;                               // -log p_y; the largest finite f32 if the target is -inf
+    float others;                          // 1 - p_y
+};
+struct row_term {
+    float value, slope;
+};
+struct row_stats {
+    float top, sum, target, sum_ex, sum_wx, sum_w;
+    uint flags, best;
+};
+struct row_coefs {
+    uint mode;
+    float p, target, w, ex, top;
+};
+K_STRUCT(row_state)
+K_STRUCT(row_term)
+K_STRUCT(row_stats)
+K_STRUCT(row_coefs)
+
+#include "terms.h"
+
+K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
+K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
+K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, plane_at(K_PASS plane, row), word); }
+
+// exp(t) may underflow where its product with a large upstream does not: two halves.
+K_FN float scaled_sigmoid(float t, float factor)
+{
+    float h = k_exp(0.5f * t);
+    return t < -40.0f ? factor * h * h : factor * k_sigmoid(t);
+}
+
+// The factor of a row's gradient: upstream, row weight, and the denominator of mean (0 if that is 0).
+K_FN float row_scale(K_CTX uint row)
+{
+    float g = plane_float(K_PASS PLANE_UPSTREAM, row) * plane_float(K_PASS PLANE_ROW_WEIGHT, row);
+    if (K_P(reduction) == REDUCE_MEAN) {
+        float d = K_FLT(K_LD(work, SOFTMAX_WEIGHT_SUM));
+        g = d == 0.0f ? 0.0f : g / d;
+    }
+    return g;
+}
+
+K_FN void store_values(K_CTX uint row, uint loss, uint lse, uint entropy, uint argmax, uint flags)
+{
+    plane_store(K_PASS PLANE_ROW_LOSS, row, loss);
+    plane_store(K_PASS PLANE_LSE, row, lse);
+    plane_store(K_PASS PLANE_ENTROPY, row, entropy);
+    plane_store(K_PASS PLANE_ARGMAX, row, argmax);
+    plane_store(K_PASS PLANE_FLAGS, row, flags);
+}
+
+// A finished row without a usable distribution: ignored, bad target, NaN, all -inf. Bits, not arithmetic.
+K_FN row_coefs link_special(K_CTX uint row, uint label, row_stats s)
+{
+    row_coefs c;
+    c.p = 0.0f; c.target = 0.0f; c.w = 0.0f; c.ex = 0.0f; c.top = 0.0f;
+    c.mode = ROW_ZERO;
+    if ((s.flags & (FLAG_IGNORED | FLAG_BAD)) != 0u) {
+        store_values(K_PASS row, 0u, 0u, 0u, 0xffffffffu, s.flags);
+    } else if ((s.flags & (FLAG_NAN | FLAG_PLUS_INF)) != 0u) {
+        c.mode = ROW_NAN;
+        store_values(K_PASS row, K_WORD_NAN, K_WORD_NAN, K_WORD_NAN, 0xffffffffu, s.flags);
+    } else {
+        uint f = s.flags | FLAG_ALL_MINUS_INF | (label == 0u ? FLAG_CORRECT : 0u);
+        bool counts = plane_float(K_PASS PLANE_ROW_WEIGHT, row) != 0.0f
+            && (plane_float(K_PASS PLANE_WEIGHT, row) != 0.0f || K_P(z_loss) != 0.0f
+                || (K_P(smoothing) != 0.0f && (s.flags & FLAG_MINUS_INF) != 0u));
+        store_values(K_PASS row, counts ? K_WORD_INF : 0u, K_WORD_MINUS_INF, 0u, 0u, f);
+    }
+    return c;
+}
+
+// Entropy as h(p_y) + (1 - p_y) * entropy of the others: sums of positive terms, nothing cancels.
+K_FN float row_entropy(row_stats s, row_state r, float log_sum)
+{
+    float own = (1.0f - r.others) * r.n;
+    if (r.t > 0.0f) own = k_sigmoid(-r.t) * r.n;
+    if ((s.flags & FLAG_TARGET_MINUS_INF) != 0u) own = 0.0f;
+    float rest = s.sum > 0.0f ? log_sum - s.sum_ex / s.sum : 0.0f;
+    float apart = s.sum > 0.0f ? k_softplus(-r.t) : 0.0f;
+    if ((s.flags & FLAG_TARGET_MINUS_INF) != 0u) apart = 0.0f;
+    return own + r.others * (apart + rest);
+}
+
+K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
+{
+    bool empty = (s.flags & FLAG_OTHER) == 0u;
+    bool target_out = (s.flags & FLAG_TARGET_MINUS_INF) != 0u;
+    if ((s.flags & (FLAG_IGNORED | FLAG_BAD | FLAG_NAN | FLAG_PLUS_INF)) != 0u || (empty && target_out))
+        return link_special(K_PASS row, label, s);
+
+    float it = K_P(inverse_temperature);
+    float log_sum = empty ? 0.0f : k_log(s.sum);
+    row_state r;
+    r.t = k_clamp((s.top - s.target) * it) + log_sum;
+    if (empty) r.t = -3.4028235e38f;
+    if (target_out) r.t = 3.4028235e38f;
+    r.n = k_softplus(r.t);
+    r.others = k_sigmoid(r.t);
+    float beyond = target_out ? 0.0f : k_softplus(-r.t);         // lse - (m + log S)
+    float lse = r.t > 0.0f ? s.top * it + (log_sum + beyond) : s.target * it + r.n;
+
+    float weight = plane_float(K_PASS PLANE_WEIGHT, row);
+    float row_weight = plane_float(K_PASS PLANE_ROW_WEIGHT, row);
+    float keep = 1.0f - K_P(smoothing);
+    float each = K_P(smoothing_each);
+    row_term term = term_apply(K_PASS r);
+    float first = keep * weight;
+    bool infinite = term.value >= 3.4028234e38f && (first != 0.0f || (each != 0.0f && weight != 0.0f));
+    float value = (first == 0.0f ? 0.0f : first * k_clamp(term.value)) + K_P(z_loss) * lse * lse;
+    if (each != 0.0f) {
+        float sum_x = s.sum_w * (log_sum + beyond) - s.sum_wx;   // sum over the others of weight[j] (lse - x_j)
+        value += each * ((weight == 0.0f ? 0.0f : weight * r.n) + (empty ? 0.0f : sum_x));
+        infinite = infinite || (s.flags & FLAG_MINUS_INF) != 0u;
+    }
+    value = row_weight == 0.0f ? 0.0f : value * row_weight;
+    uint loss = infinite && row_weight != 0.0f ? K_WORD_INF : K_BITS(value);
+
+    float entropy = row_entropy(s, r, log_sum);
+    bool target_wins = !target_out && (empty || s.target > s.top || (s.target == s.top && label < s.best));
+    uint best = target_wins ? label : s.best;
+    store_values(K_PASS row, loss, K_BITS(lse), K_BITS(entropy), best, s.flags | (target_wins ? FLAG_CORRECT : 0u));
+
+    // coefficients: `np` of p_j - [j = y], `p` of p_j alone
+    float g = row_scale(K_PASS row);
+    float np = k_clamp((first * term.slope + each * weight) * g);
+    float p = k_clamp((each * s.sum_w + 2.0f * K_P(z_loss) * lse) * g + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
+    row_coefs c;
+    c.mode = ROW_NORMAL;
+    c.top = s.top;
+    c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, (np + p) / s.sum)) * it;
+    c.target = (scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it;
+    c.w = -each * g * it;
+    c.ex = 0.0f;
+    return c;
+}

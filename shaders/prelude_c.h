@@ -1,0 +1,49 @@
+// prelude_c.h - the portable kernel language in C, one lane a group: the CPU's production build.
+//
+// Included by the generated entry of a kernel (src/backend/cpu/entry.c.in), once for each instruction set. The checked
+// build has a prelude of its own, tests/body/prelude_checked.h.
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint32_t uint;
+
+#define K_FN static inline __attribute__((always_inline, unused))
+#define K_CTX k_context *restrict k_,
+#define K_PASS k_,
+#define K_LANES 1u
+#define K_LANE 0u
+#define K_OWN 128u                         // virtual lanes that a lane runs
+#define K_ITEM (k_->item)
+#define K_BARRIER() ((void)0)
+#define K_INDEX ptrdiff_t
+#define K_STEP(count, stride) ((ptrdiff_t)(uint)(count) * (ptrdiff_t)(int32_t)(stride))
+#define K_WIDE(i) ((ptrdiff_t)(uint)(i))
+#define K_LD(slot, i) (k_->s_##slot[i])
+#define K_ST(slot, i, v) (k_->s_##slot[i] = (v))
+#define K_SL(array, i) (k_->sh.array[i])
+#define K_SS(array, i, v) (k_->sh.array[i] = (v))
+#define K_P(field) (k_->p.field)
+#define K_W(field) (k_->w.field)
+#define K_C(constant) (k_->c.constant)
+static inline __attribute__((always_inline)) uint K_BITS(float x) { uint u; memcpy(&u, &x, 4); return u; }
+static inline __attribute__((always_inline)) float K_FLT(uint u) { float x; memcpy(&x, &u, 4); return x; }
+#define K_FLOAT(x) ((float)(x))
+#define K_UINT(x) ((uint)(x))
+#define K_INT(x) ((int)(x))
+#define K_FLOOR(x) floorf(x)
+#define K_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define K_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define K_UNROLL
+
+// The declarations of a kernel from kernels.def.
+#define K_U_(name) uint name;
+#define K_F_(name) float name;
+#define K_C_(id, name) uint name;
+#define K_A_(type, name, count) type name[count];
+#define K_S_r(name) const uint *restrict s_##name;
+#define K_S_w(name) uint *restrict s_##name;
+#define K_S_rw(name) uint *restrict s_##name;
+#define K_S_(binding, access, name) K_S_##access(name)
+#define K_BIND_(binding, access, name) k.s_##name = call->slots[binding];
