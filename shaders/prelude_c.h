@@ -47,3 +47,5 @@ static inline __attribute__((always_inline)) float K_FLT(uint u) { float x; memc
 #define K_S_rw(name) uint *restrict s_##name;
 #define K_S_(binding, access, name) K_S_##access(name)
 #define K_BIND_(binding, access, name) k.s_##name = call->slots[binding];
+#define K_STRUCT(name) typedef struct name name;
+#define K_INOUT_ARRAY(type, name, count) type name[restrict count]

@@ -59,6 +59,17 @@ K_FN void store_values(K_CTX uint row, uint loss, uint lse, uint entropy, uint a
     plane_store(K_PASS PLANE_FLAGS, row, flags);
 }
 
+// Keeps the merged statistics for the output `statistics`.
+K_FN void store_stats(K_CTX uint row, row_stats s)
+{
+    plane_store(K_PASS PLANE_MAX, row, K_BITS(s.top));
+    plane_store(K_PASS PLANE_SUM, row, K_BITS(s.sum));
+    plane_store(K_PASS PLANE_TARGET, row, K_BITS(s.target));
+    plane_store(K_PASS PLANE_SUM_EX, row, K_BITS(s.sum_ex));
+    plane_store(K_PASS PLANE_SUM_WX, row, K_BITS(s.sum_wx));
+    plane_store(K_PASS PLANE_SUM_W, row, K_BITS(s.sum_w));
+}
+
 // A finished row without a usable distribution: ignored, bad target, NaN, all -inf. Bits, not arithmetic.
 K_FN row_coefs link_special(K_CTX uint row, uint label, row_stats s)
 {

@@ -6,7 +6,7 @@
 #include "math.h"
 #include "softmax_link.h"
 
-K_FN row_stats stats_none()
+K_FN row_stats stats_none(void)
 {
     row_stats s;
     s.top = -3.4028235e38f; s.sum = 0.0f; s.target = 0.0f; s.sum_ex = 0.0f; s.sum_wx = 0.0f; s.sum_w = 0.0f;

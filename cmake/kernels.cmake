@@ -1,0 +1,50 @@
+# What every backend's build needs to know of kernels and terms, read from the two .def files (no Python needed).
+
+# WANE_KERNELS: names. wane_kernel_upper(out name): its macro prefix.
+file(STRINGS ${PROJECT_SOURCE_DIR}/src/core/kernels.def kernel_rows REGEX "^WANE_KERNEL\\(")
+set(WANE_KERNELS "")
+foreach(row IN LISTS kernel_rows)
+    string(REGEX REPLACE "^WANE_KERNEL\\(([a-z0-9_]+), ([A-Z0-9_]+), ([A-Z]+)\\)$" "\\1;\\2;\\3" fields "${row}")
+    list(GET fields 0 name)
+    list(GET fields 1 upper)
+    list(GET fields 2 unit)
+    list(APPEND WANE_KERNELS ${name})
+    set(WANE_KERNEL_UPPER_${name} ${upper})
+    set(WANE_KERNEL_UNIT_${name} ${unit})
+endforeach()
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/src/core/kernels.def ${PROJECT_SOURCE_DIR}/include/wane/losses.def)
+
+# generated/shaders/terms.h: the include list and the switch of all softmax terms, from the registry.
+file(STRINGS ${PROJECT_SOURCE_DIR}/include/wane/losses.def loss_rows REGEX "^WANE_LOSS\\(")
+set(includes "")
+set(cases "")
+foreach(row IN LISTS loss_rows)
+    string(REGEX REPLACE "^WANE_LOSS\\(([0-9]+), [A-Z0-9_]+, ([a-z0-9_]+), ([A-Z]+),.*$" "\\1;\\2;\\3" fields "${row}")
+    list(GET fields 0 id)
+    list(GET fields 1 name)
+    list(GET fields 2 family)
+    if(family STREQUAL "SOFTMAX")
+        string(APPEND includes "#include \"../terms/${name}.h\"\n")
+        string(APPEND cases "    if (K_C(term) == ${id}u) r = term_${name}(K_PASS row);\n")
+    endif()
+endforeach()
+set(WANE_GENERATED ${PROJECT_BINARY_DIR}/generated)
+file(WRITE ${WANE_GENERATED}/shaders/terms.h.new
+"// Made by cmake/kernels.cmake from losses.def. One link for each softmax loss; the constant `term` is the loss's number.
+${includes}
+K_FN row_term term_apply(K_CTX row_state row)
+{
+    row_term r;
+    r.value = 0.0f;
+    r.slope = 0.0f;
+${cases}    return r;
+}
+")
+configure_file(${WANE_GENERATED}/shaders/terms.h.new ${WANE_GENERATED}/shaders/terms.h COPYONLY)
+
+# Every text that a kernel may include: what its build depends on.
+file(GLOB WANE_KERNEL_TEXTS CONFIGURE_DEPENDS
+    ${PROJECT_SOURCE_DIR}/shaders/*.h ${PROJECT_SOURCE_DIR}/shaders/kernels/*.h ${PROJECT_SOURCE_DIR}/shaders/terms/*.h
+    ${PROJECT_SOURCE_DIR}/cl/*.h)
+list(APPEND WANE_KERNEL_TEXTS ${PROJECT_SOURCE_DIR}/src/core/kernels.def ${WANE_GENERATED}/shaders/terms.h)
