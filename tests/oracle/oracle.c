@@ -1,11 +1,12 @@
 // oracle.c - finds a loss in the registry, completes and checks its problem, makes its outputs, calls its solver.
 //
-// The tables are made from losses.def: nothing here names a loss, and only the shape letters name a family.
+// The tables are made from losses.def: nothing here names a loss or a family.
 #include "oracle.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "registry.h"
 
@@ -16,23 +17,14 @@
 
 typedef enum { DIRECTION_IN, DIRECTION_OUT, DIRECTION_GRAD, DIRECTION_STATE } role_direction;
 typedef enum { NEED_REQUIRED, NEED_OPTIONAL } role_need;
-typedef enum {
-    SHAPE_ROWS_COLS,
-    SHAPE_ROWS,
-    SHAPE_COLS,
-    SHAPE_ONE,
-    SHAPE_REDUCED,
-    SHAPE_PLANES_ROWS,
-    SHAPE_EIGHT
-} role_shape;
-typedef enum { KIND_NONE, KIND_REAL, KIND_INTEGER, KIND_REDUCTION } param_kind;
+typedef enum { KIND_NONE, KIND_REAL, KIND_INTEGER, KIND_CHOICE } param_kind;
 typedef enum { BOUNDS_CLOSED, BOUNDS_ABOVE } param_bounds;
 
 typedef struct role_rule {
     int role;
     role_direction direction;
     role_need need;
-    role_shape shape;
+    const char *shape;   // extents by name or number, "rows,cols"
 } role_rule;
 
 typedef struct param_rule {
@@ -50,17 +42,24 @@ typedef struct loss_rule {
     size_t param_count;
 } loss_rule;
 
-typedef struct dims {
-    int64_t rows, cols, reduced;
-} dims;
+// The extents that have a name, as the inputs of a problem bind them.
+typedef struct extent {
+    const char *name;   // within a shape of losses.def, so ended by a comma or by the text's end
+    int64_t value;
+} extent;
+
+typedef struct extents {
+    int count;
+    extent known[8];
+} extents;
 
 static const param_kind param_kinds[ORACLE_PARAMS] = {
-#define WANE_PARAM(id, NAME, name, kind) [id] = KIND_##kind,
+#define WANE_PARAM(id, NAME, name, kind, choices) [id] = KIND_##kind,
 #include "wane/losses.def"
 };
 
 #define ROLE_RULE(ROLE, DIRECTION, NEED, SHAPE, TYPES) \
-    {ORACLE_ROLE_##ROLE, DIRECTION_##DIRECTION, NEED_##NEED, SHAPE_##SHAPE},
+    {ORACLE_ROLE_##ROLE, DIRECTION_##DIRECTION, NEED_##NEED, SHAPE},
 #define PARAM_RULE(PARAM, standard, low, high, BOUNDS, meaning) \
     {ORACLE_PARAM_##PARAM, (standard), (low), (high), BOUNDS_##BOUNDS},
 
@@ -161,72 +160,76 @@ static const char *check_roles(const loss_rule *loss, const oracle_problem *prob
     return NULL;
 }
 
-// Rows and columns are those of the input that has both.
-static const char *find_dims(const loss_rule *loss, const oracle_problem *problem, dims *found) {
-    for (size_t i = 0; i < loss->role_count; i++) {
-        const role_rule *rule = &loss->roles[i];
-        if (rule->direction != DIRECTION_IN || rule->shape != SHAPE_ROWS_COLS) {
-            continue;
-        }
-        const oracle_array *array = &problem->in[rule->role];
-        if (array->rank != 2 || array->extents[0] < 0 || array->extents[1] < 1) {
-            return "a matrix must have rank 2, no negative number of rows and at least one column";
-        }
-        found->rows = array->extents[0];
-        found->cols = array->extents[1];
-        found->reduced = problem->param[ORACLE_PARAM_REDUCTION] == ORACLE_REDUCTION_NONE ? found->rows : 1;
-        return NULL;
-    }
-    return "the loss has no matrix of rows and columns";
+// ---- shapes ----
+
+static size_t name_length(const char *name) {
+    return strcspn(name, ",");
 }
 
-static oracle_array shape_of(role_shape shape, const dims *size) {
-    switch (shape) {
-    case SHAPE_ROWS_COLS:
-        return (oracle_array){.rank = 2, .extents = {size->rows, size->cols}};
-    case SHAPE_ROWS:
-        return (oracle_array){.rank = 1, .extents = {size->rows}};
-    case SHAPE_COLS:
-        return (oracle_array){.rank = 1, .extents = {size->cols}};
-    case SHAPE_REDUCED:
-        return (oracle_array){.rank = 1, .extents = {size->reduced}};
-    case SHAPE_EIGHT:
-        return (oracle_array){.rank = 1, .extents = {8}};
-    case SHAPE_ONE:
-    case SHAPE_PLANES_ROWS:   // the saved statistics: neither read nor made here
-        break;
-    }
-    return (oracle_array){.rank = 1, .extents = {1}};
+static bool same_name(const char *a, const char *b) {
+    return name_length(a) == name_length(b) && strncmp(a, b, name_length(a)) == 0;
 }
 
-static bool same_shape(const oracle_array *a, const oracle_array *b) {
-    if (oracle_count(b) == 1 && a->rank <= 1) {
-        return oracle_count(a) == 1;   // a single element has rank 0 or 1
+// The value of a name, or -1 while nothing has bound it.
+static int64_t value_of(const extents *bound, const oracle_problem *problem, const char *name) {
+    if (name[0] >= '0' && name[0] <= '9') {
+        return (int64_t)strtol(name, NULL, 10);
     }
-    if (a->rank != b->rank) {
-        return false;
+    if (same_name(name, "reduced")) {
+        bool none = problem->param[ORACLE_PARAM_REDUCTION] == ORACLE_REDUCTION_NONE;
+        return none ? value_of(bound, problem, "rows") : 1;
     }
-    for (int i = 0; i < a->rank; i++) {
-        if (a->extents[i] != b->extents[i]) {
-            return false;
+    for (int i = 0; i < bound->count; i++) {
+        if (same_name(bound->known[i].name, name)) {
+            return bound->known[i].value;
         }
     }
-    return true;
+    return -1;
 }
 
-static const char *check_shapes(const loss_rule *loss, const oracle_problem *problem, const dims *size) {
-    for (size_t i = 0; i < loss->role_count; i++) {
-        const role_rule *rule = &loss->roles[i];
-        const oracle_array *array = &problem->in[rule->role];
-        if (array->data == NULL || rule->direction != DIRECTION_IN) {
-            continue;
+static int split_shape(const char *shape, const char *names[4]) {
+    int rank = 0;
+    for (const char *at = shape; rank < 4; at += name_length(at) + 1) {
+        names[rank++] = at;
+        if (at[name_length(at)] == '\0') {
+            break;
         }
-        oracle_array expected = shape_of(rule->shape, size);
-        if (!same_shape(array, &expected)) {
+    }
+    return rank;
+}
+
+static const char *bind_input(extents *bound, const oracle_problem *problem, const role_rule *rule) {
+    const oracle_array *array = &problem->in[rule->role];
+    const char *names[4];
+    int rank = split_shape(rule->shape, names);
+    if (rank == 1 && array->rank == 0 && value_of(bound, problem, names[0]) == 1) {
+        return NULL;   // a single element has rank 0 or 1
+    }
+    if (array->rank != rank) {
+        return "an input has the wrong rank";
+    }
+    for (int i = 0; i < rank; i++) {
+        int64_t value = value_of(bound, problem, names[i]);
+        if (value < 0 && bound->count < (int)(sizeof bound->known / sizeof bound->known[0])) {
+            value = array->extents[i];
+            bound->known[bound->count++] = (extent){.name = names[i], .value = value};
+        }
+        if (value < 0 || array->extents[i] != value) {
             return "an input has the wrong shape";
         }
     }
     return NULL;
+}
+
+static const char *bind_inputs(const loss_rule *loss, const oracle_problem *problem, extents *bound) {
+    const char *fault = NULL;
+    for (size_t i = 0; i < loss->role_count && fault == NULL; i++) {
+        const role_rule *rule = &loss->roles[i];
+        if (rule->direction == DIRECTION_IN && problem->in[rule->role].data != NULL) {
+            fault = bind_input(bound, problem, rule);
+        }
+    }
+    return fault;
 }
 
 // At least one element, so that an output of zero rows still counts as present.
@@ -237,12 +240,19 @@ static bool allocate(oracle_array *array, const oracle_array *shape) {
     return array->data != NULL;
 }
 
-static const char *allocate_outputs(const loss_rule *loss, oracle_problem *problem, const dims *size) {
+static const char *allocate_outputs(const loss_rule *loss, oracle_problem *problem, const extents *bound) {
     for (size_t i = 0; i < loss->role_count; i++) {
         const role_rule *rule = &loss->roles[i];
-        oracle_array shape = shape_of(rule->shape, size);
         if (!problem->want[rule->role]) {
             continue;
+        }
+        const char *names[4];
+        oracle_array shape = {.rank = split_shape(rule->shape, names)};
+        for (int k = 0; k < shape.rank; k++) {
+            shape.extents[k] = value_of(bound, problem, names[k]);
+            if (shape.extents[k] < 0) {
+                return "the shape of an output does not follow from the inputs";
+            }
         }
         if (!allocate(&problem->out[rule->role], &shape) || !allocate(&problem->scale[rule->role], &shape)) {
             return "out of memory";
@@ -257,19 +267,16 @@ const char *oracle_solve(oracle_problem *problem) {
     if (loss == NULL) {
         return "no such loss";
     }
-    dims size = {0};
+    extents bound = {0};
     const char *fault = complete_params(loss, problem);
     if (fault == NULL) {
         fault = check_roles(loss, problem);
     }
     if (fault == NULL) {
-        fault = find_dims(loss, problem, &size);
+        fault = bind_inputs(loss, problem, &bound);
     }
     if (fault == NULL) {
-        fault = check_shapes(loss, problem, &size);
-    }
-    if (fault == NULL) {
-        fault = allocate_outputs(loss, problem, &size);
+        fault = allocate_outputs(loss, problem, &bound);
     }
     if (fault == NULL) {
         fault = loss->solver(problem);

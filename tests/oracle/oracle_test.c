@@ -104,7 +104,7 @@ const double *test_out(const test_case *test, int role) {
     return test->problem.out[role].data;
 }
 
-void test_free(test_case *test) {
+void test_drop(test_case *test) {
     oracle_free(&test->problem);
 }
 

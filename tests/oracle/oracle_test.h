@@ -33,7 +33,7 @@ void test_bind(test_case *test, int role);       // after `reduction` is set, fo
 void test_want_all(test_case *test);
 void test_solve(test_case *test);                // fails the test on an error
 const double *test_out(const test_case *test, int role);
-void test_free(test_case *test);
+void test_drop(test_case *test);
 
 uint64_t test_random(uint64_t *state);
 double test_uniform(uint64_t *state);            // [0, 1)

@@ -93,7 +93,7 @@ static void check_combination(const variant *of, int reduction, unsigned mask) {
                  i);
         test_near(gradient[i], difference(&test, i), 2e-9 * (1 + size), what);
     }
-    test_free(&test);
+    test_drop(&test);
 }
 
 static void test_every_combination(void **state) {
@@ -126,7 +126,7 @@ static void test_tails_relative(void **state) {
         test_near(gradient[j], want, 1e-14 * want, "tail");
     }
     test_near(gradient[0], -others / (1 + others), 1e-14 * others, "dominating target");
-    test_free(&test);
+    test_drop(&test);
 }
 
 const struct CMUnitTest gradient_tests[] = {

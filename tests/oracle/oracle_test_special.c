@@ -75,8 +75,8 @@ static void test_rows_left_out(void **state) {
     test_solve(&rest);
     expect_row(&rest, 0, 0, 0, 0, -1);
     assert_true(out(&rest, ORACLE_ROLE_VALID_COUNT, 0) == 1 && out(&rest, ORACLE_ROLE_ROW_LOSS, 1) > 0);
-    test_free(&test);
-    test_free(&rest);
+    test_drop(&test);
+    test_drop(&rest);
 }
 
 static void test_poisoned_rows(void **state) {
@@ -103,7 +103,7 @@ static void test_poisoned_rows(void **state) {
                 assert_true(isfinite(out(&test, ORACLE_ROLE_GRAD_LOGITS, j)));
                 assert_true(isfinite(out(&test, ORACLE_ROLE_GRAD_LOGITS, 2 * COLS + j)));
             }
-            test_free(&test);
+            test_drop(&test);
         }
     }
 }
@@ -130,7 +130,7 @@ static void test_empty_rows(void **state) {
         assert_true(out(&test, ORACLE_ROLE_LOSS, 0) == INFINITY);
         assert_true(out(&test, ORACLE_ROLE_VALID_COUNT, 0) == 3);
         test_near(out(&test, ORACLE_ROLE_ACCURACY, 0), 2.0 / 3, 1e-16, "accuracy");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -151,7 +151,7 @@ static void test_empty_row_weights(void **state) {
         test_solve(&test);
         bool infinite = !row_zero && (!class_zero || smooth || z_loss);
         test_near(out(&test, ORACLE_ROLE_ROW_LOSS, 1), infinite ? INFINITY : 0, 0, "weights of an empty row");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -165,7 +165,7 @@ static void test_empty_single_column(void **state) {
     test_solve(&test);
     expect_row(&test, 0, INFINITY, -INFINITY, 0, 0);
     assert_true(out(&test, ORACLE_ROLE_GRAD_LOGITS, 0) == 0 && out(&test, ORACLE_ROLE_ACCURACY, 0) == 1);
-    test_free(&test);
+    test_drop(&test);
 }
 
 static void test_target_left_out(void **state) {
@@ -186,7 +186,7 @@ static void test_target_left_out(void **state) {
         test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 1), slopes[i] * p_1, 1e-15 * slopes[i], "other");
         test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 3), 0, 0, "left out");
         test_near(out(&test, ORACLE_ROLE_LSE, 0), log(exp(test.logits[1]) + exp(test.logits[2])), 1e-15, "lse");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -204,7 +204,7 @@ static void test_target_left_out_weights(void **state) {
         test_solve(&test);
         test_near(out(&test, ORACLE_ROLE_ROW_LOSS, 0), mask == 0 ? INFINITY : 0, 0, "row_loss");
         test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 0), mask == 0 ? -6 : 0, 0, "target");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -235,7 +235,7 @@ static void test_column_left_out(void **state) {
             double slope = (smooth ? 0.8 : 1) * test.weight[0] * p + share * (total * p - test.weight[1]);
             test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 1), slope, 1e-15, "finite column");
             expect_status(&test, 0, 0, 0);
-            test_free(&test);
+            test_drop(&test);
         }
     }
 }
@@ -253,7 +253,7 @@ static void test_only_the_target(void **state) {
         for (int64_t j = 0; j < COLS; j++) {
             assert_true(out(&test, ORACLE_ROLE_GRAD_LOGITS, j) == 0);
         }
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -273,7 +273,7 @@ static void test_softcap_keeps_classes(void **state) {
     assert_true(out(&test, ORACLE_ROLE_GRAD_LOGITS, 0) == 0 && out(&test, ORACLE_ROLE_GRAD_LOGITS, 3) == 0);
     double p = 1 / (1 + exp(x_2 - x_1)), slope = (1 - pow(tanh(test.logits[1] / 4), 2)) * (p - 0.1 / COLS);
     test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 1), slope, 1e-15, "finite column");
-    test_free(&test);
+    test_drop(&test);
 }
 
 // argmax is that of the logits themselves: saturation of the cap makes no ties.
@@ -289,7 +289,7 @@ static void test_argmax(void **state) {
     test_solve(&test);
     assert_true(out(&test, ORACLE_ROLE_ARGMAX, 0) == 1 && out(&test, ORACLE_ROLE_ARGMAX, 1) == 2);
     assert_true(out(&test, ORACLE_ROLE_ACCURACY, 0) == 0.5);
-    test_free(&test);
+    test_drop(&test);
 }
 
 static void test_nothing_counted(void **state) {
@@ -312,7 +312,7 @@ static void test_nothing_counted(void **state) {
                 expect_gradient(&test, r, 0);
             }
             expect_status(&test, 0, 0, 0);
-            test_free(&test);
+            test_drop(&test);
         }
     }
 }
@@ -341,7 +341,7 @@ static void test_weight_sum_zero(void **state) {
         if (poisoned) {
             expect_gradient(&test, 1, NAN);
         }
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -359,7 +359,7 @@ static void test_reduction_of_infinities(void **state) {
         fill_row(&test, 1, NAN);
         test_solve(&test);
         assert_true(isnan(out(&test, ORACLE_ROLE_LOSS, 0)));
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -373,7 +373,7 @@ static void test_beyond_f32(void **state) {
     test_solve(&test);
     test_near(out(&test, ORACLE_ROLE_LOSS, 0), INFINITY, 0, "value");
     test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 0), -(double)FLT_MAX, 0, "slope");
-    test_free(&test);
+    test_drop(&test);
     start(&test, ORACLE_LOSS_CROSS_ENTROPY, 1);
     test.logits[0] = -3e38;
     test.logits[1] = 3e38;
@@ -382,7 +382,7 @@ static void test_beyond_f32(void **state) {
     test_near(out(&test, ORACLE_ROLE_LOSS, 0), INFINITY, 0, "value");
     test_near(out(&test, ORACLE_ROLE_LSE, 0), 3e38, 0, "lse");
     test_near(out(&test, ORACLE_ROLE_GRAD_LOGITS, 0), -1, 0, "target");
-    test_free(&test);
+    test_drop(&test);
 }
 
 const struct CMUnitTest special_tests[] = {

@@ -32,7 +32,7 @@ static void test_one_column(void **state) {
         test_near(test_out(&test, ORACLE_ROLE_LOSS)[0], 0.5 * 1.5 * 1.5, 1e-15, "z_loss of one column");
         double slope = (2 * 0.5 * 1.5 + test.upstream_lse[0]) / 2;
         test_near(test_out(&test, ORACLE_ROLE_GRAD_LOGITS)[0], slope, 1e-15, "gradient of one column");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -48,7 +48,7 @@ static void test_two_columns(void **state) {
         test_near(test_out(&test, ORACLE_ROLE_LOSS)[0], n, 1e-14 * n, "softplus");
         test_near(test_out(&test, ORACLE_ROLE_GRAD_LOGITS)[0], sigma, 4e-13 * sigma, "sigmoid");
         test_near(test_out(&test, ORACLE_ROLE_GRAD_LOGITS)[1], -sigma, 4e-13 * sigma, "minus sigmoid");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -68,7 +68,7 @@ static void test_uniform_logits(void **state) {
         test_near(test_out(&test, ORACLE_ROLE_ENTROPY)[0], log_cols, 1e-15 * (1 + log_cols), "entropy");
         test_near(test_out(&test, ORACLE_ROLE_LSE)[0], log_cols - 17.25, 1e-14, "lse");
         assert_true(test_out(&test, ORACLE_ROLE_ARGMAX)[0] == 0);
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -87,7 +87,7 @@ static void test_dominated(void **state) {
         test_near(test_out(&test, ORACLE_ROLE_GRAD_LOGITS)[0], sigma / 9, 1e-14 * sigma, "the others'");
         double scale = test.problem.scale[ORACLE_ROLE_LOSS].data[0];
         assert_true(d > 80 || scale < log1p(u) * (12 + 2 * d));   // never inflated to O(1)
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -109,7 +109,7 @@ static void test_comp_sum_forms(void **state) {
         test_solve(&test);
         test_near(test_out(&test, ORACLE_ROLE_LOSS)[0], values[i], 1e-14 * values[i], "comp_sum");
         test_near(test_out(&test, ORACLE_ROLE_GRAD_LOGITS)[3], pow(p, taus[i] - 1) * (p - 1), 1e-13, "its gradient");
-        test_free(&test);
+        test_drop(&test);
     }
 }
 
@@ -132,8 +132,8 @@ static void test_comp_sum_near_one(void **state) {
                 double rest = pow(step * size, 3) * n * n * n * n;
                 test_near(test_out(&near, ORACLE_ROLE_ROW_LOSS)[r], series, 1e-15 * n + fabs(rest), "tau near 1");
             }
-            test_free(&plain);
-            test_free(&near);
+            test_drop(&plain);
+            test_drop(&near);
         }
     }
 }
@@ -225,7 +225,7 @@ static void test_plain_formula(void **state) {
             test_solve(&test);
             compare_plain(&test, mask, choice % 3);
             assert_true(test_out(&test, ORACLE_ROLE_VALID_COUNT)[0] == 4);
-            test_free(&test);
+            test_drop(&test);
         }
     }
 }
@@ -261,8 +261,8 @@ static void test_shift(void **state) {
             test_near(test_out(&moved, ORACLE_ROLE_LSE)[r], test_out(&base, ORACLE_ROLE_LSE)[r] + 1048576, 1e-9, "lse");
             test_near(test_out(&moved, ORACLE_ROLE_ENTROPY)[r], test_out(&base, ORACLE_ROLE_ENTROPY)[r], 0, "entropy");
         }
-        test_free(&base);
-        test_free(&moved);
+        test_drop(&base);
+        test_drop(&moved);
     }
 }
 
@@ -290,7 +290,7 @@ static void test_gradient_sum(void **state) {
                 }
                 test_near(sum, 0, 1e-14 * size, "gradient of a row");
             }
-            test_free(&test);
+            test_drop(&test);
         }
     }
 }
@@ -329,8 +329,8 @@ static void test_permutation(void **state) {
                       test_out(&base, ORACLE_ROLE_GRAD_LOGITS)[r * 7 + j], 1e-15, "gradient");
         }
     }
-    test_free(&base);
-    test_free(&moved);
+    test_drop(&base);
+    test_drop(&moved);
 }
 
 // ---- errors of the interface ----
@@ -396,7 +396,7 @@ static void test_wanted_only(void **state) {
         assert_int_equal(test.problem.scale[role].data != NULL, role == ORACLE_ROLE_LSE);
     }
     assert_true(test.problem.param[ORACLE_PARAM_TAU] == 1 && !test.problem.param_given[ORACLE_PARAM_TAU]);
-    test_free(&test);
+    test_drop(&test);
     assert_null(test.problem.out[ORACLE_ROLE_LSE].data);
 }
 

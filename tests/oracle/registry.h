@@ -13,7 +13,7 @@ enum {
 };
 
 enum {
-#define WANE_PARAM(id, NAME, name, kind) ORACLE_PARAM_##NAME = (id),
+#define WANE_PARAM(id, NAME, name, kind, choices) ORACLE_PARAM_##NAME = (id),
 #include "wane/losses.def"
 };
 
@@ -22,7 +22,7 @@ enum {
 #include "wane/losses.def"
 };
 
-// In the order in which losses.def gives their range: none is the lowest, sum the highest.
+// The choices of `reduction`, in their order in losses.def.
 enum { ORACLE_REDUCTION_NONE = 0, ORACLE_REDUCTION_MEAN = 1, ORACLE_REDUCTION_SUM = 2 };
 
 // A solver gets a checked problem: parameters complete, inputs of the right shapes, wanted outputs and their scales

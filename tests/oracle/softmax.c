@@ -519,6 +519,9 @@ static void solve_rows(const softmax_batch *batch) {
 
 const char *softmax_solve(oracle_problem *problem, softmax_link *link) {
     const oracle_array *logits = &problem->in[ORACLE_ROLE_LOGITS];
+    if (logits->extents[1] < 1) {
+        return "logits need at least one column";
+    }
     softmax_batch batch = {
         .problem = problem,
         .link = link,
