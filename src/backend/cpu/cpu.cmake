@@ -1,0 +1,36 @@
+# The CPU backend: every kernel as C, compiled once for each instruction set. The best one is chosen at run time.
+# No fast-math; contraction off, so that every instruction set gives the same bits.
+
+set(cpu_flags_generic "")
+set(WANE_CPU_ISAS generic)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    check_c_compiler_flag("-mavx2 -mfma" WANE_HAS_AVX2_FLAGS)
+    check_c_compiler_flag("-mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512" WANE_HAS_AVX512_FLAGS)
+    if(WANE_HAS_AVX2_FLAGS)
+        list(APPEND WANE_CPU_ISAS avx2)
+        set(cpu_flags_avx2 -mavx2 -mfma)
+        list(APPEND WANE_DEFINITIONS WANE_CPU_AVX2)
+    endif()
+    if(WANE_HAS_AVX512_FLAGS)
+        list(APPEND WANE_CPU_ISAS avx512)
+        set(cpu_flags_avx512 -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+        list(APPEND WANE_DEFINITIONS WANE_CPU_AVX512)
+    endif()
+endif()
+set(cpu_common -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-unused-function -Wno-unused-parameter)
+check_c_compiler_flag(-Wno-maybe-uninitialized WANE_HAS_NO_MAYBE)
+if(WANE_HAS_NO_MAYBE)
+    list(APPEND cpu_common -Wno-maybe-uninitialized)   # cells without a column are loaded as such by every path
+endif()
+
+foreach(isa IN LISTS WANE_CPU_ISAS)
+    foreach(KERNEL IN LISTS WANE_KERNELS)
+        set(UPPER ${WANE_KERNEL_UPPER_${KERNEL}})
+        set(ISA ${isa})
+        set(entry ${WANE_GENERATED}/cpu/${KERNEL}__${isa}.c)
+        configure_file(${CMAKE_CURRENT_LIST_DIR}/entry.c.in ${entry} @ONLY)
+        set_source_files_properties(${entry} PROPERTIES
+            COMPILE_OPTIONS "${cpu_common};${cpu_flags_${isa}}" OBJECT_DEPENDS "${WANE_KERNEL_TEXTS}")
+        list(APPEND WANE_SOURCES ${entry})
+    endforeach()
+endforeach()
