@@ -129,7 +129,9 @@ struct wane_device {
     uint32_t index;                         // among the backend's devices
     char id[32], name[256], driver[256], quirks[256], reason[512];
     bool is_hardware_gpu, host_memory;      // host_memory: buffers are plain pointers
+    bool hidden;                            // not listed: wrapped devices, variants of the CPU ("cpu:avx2")
     bool wrapped;                           // the host's own device: never submitted to unless the host asks
+    bool trusted, tested;                   // the CPU needs no self-test before its first use
     wane_limits limits;
     wane_mutex *lock;                       // opening, the self-test
     int state;                              // 0 closed, 1 usable, -1 refused
@@ -185,6 +187,8 @@ wane_device *wane_device_add(wane_context *context, const wane_backend *backend,
 wane_status wane_device_require(wane_device *device);
 // Latches device loss and reports it.
 wane_status wane_device_lose(wane_device *device, int32_t native, const char *where);
+// DEVICE_LOST if it is latched, else OK. Touches no driver.
+wane_status wane_device_check(wane_device *device);
 wane_status wane_selftest(wane_device *device);
 
 // ---- executables and recorders ------------------------------------------------------------------------------------
@@ -221,9 +225,9 @@ wane_status wane_recorder_take(wane_recorder *recorder, const wane_executable *e
 struct wane_context {
     wane_context_desc desc;
     wane_mutex *lock;                       // discovery
-    bool discovered;
-    uint32_t device_count, device_capacity, hidden_count;
-    wane_device **devices;                  // listed ones first; then variants made by name
+    uint32_t discovered;                    // bit i: wane_backends[i] has been asked
+    uint32_t device_count, device_capacity;
+    wane_device **devices;
     void *backend_state[8];                 // by index in wane_backends
 };
 

@@ -1,0 +1,215 @@
+// context.c - the context: what it was given, and the devices that it found.
+#include "core/core.h"
+
+#include <stdio.h>
+
+static wane_status check_desc(wane_context *context, const wane_context_desc *desc)
+{
+    const uint32_t all = WANE_BACKEND_CPU | WANE_BACKEND_VULKAN | WANE_BACKEND_OPENCL;
+    if (desc->backends & ~all)
+        return wane_fail(context, WANE_ERROR_FLAGS, "backends", "unknown bits 0x%x", (unsigned)(desc->backends & ~all));
+    if ((unsigned)desc->log_level > WANE_LOG_DEBUG)
+        return wane_fail(context, WANE_ERROR_FLAGS, "log_level", "%d is none of WANE_LOG_*", (int)desc->log_level);
+    if (!desc->allocator.alloc != !desc->allocator.free)
+        return wane_fail(context, WANE_ERROR_FLAGS, "allocator", "give both alloc and free, or neither");
+    if (desc->parallel.run && desc->parallel.width == 0)
+        return wane_fail(context, WANE_ERROR_FLAGS, "parallel", "width must say how many tasks can run at once");
+    return WANE_OK;
+}
+
+static wane_mutex *make_lock(wane_context *context)
+{
+    wane_mutex *lock = wane_alloc(context, wane_mutex_bytes());
+    if (lock && !wane_mutex_init(lock)) {
+        wane_free(context, lock);
+        lock = NULL;
+    }
+    return lock;
+}
+
+static void drop_lock(wane_context *context, wane_mutex *lock)
+{
+    if (lock) wane_mutex_fini(lock);
+    wane_free(context, lock);
+}
+
+wane_status wane_context_create(const wane_context_desc *desc, wane_context **out)
+{
+    if (!out) return WANE_ERROR_NULL_ARGUMENT;
+    *out = NULL;
+    wane_context draft;
+    memset(&draft, 0, sizeof draft);
+    draft.desc.struct_size = sizeof draft.desc;
+    if (desc) {
+        wane_status status = wane_struct_check(&draft, desc, sizeof *desc, sizeof *desc, "wane_context_desc");
+        if (status) return status;
+        memcpy(&draft.desc, desc, sizeof *desc);
+    }
+    if (!draft.desc.log_level) draft.desc.log_level = WANE_LOG_WARNING;
+    wane_status status = check_desc(&draft, &draft.desc);
+    if (status) return status;
+    if (!draft.desc.backends) draft.desc.backends = WANE_BACKEND_CPU | WANE_BACKEND_VULKAN | WANE_BACKEND_OPENCL;
+    draft.desc.backends |= WANE_BACKEND_CPU;
+    wane_context *context = wane_alloc(&draft, sizeof *context);
+    if (!context) return wane_no_memory(&draft);
+    context->desc = draft.desc;
+    context->lock = make_lock(context);
+    if (!context->lock) {
+        wane_free(context, context);
+        return wane_no_memory(&draft);
+    }
+    *out = context;
+    return WANE_OK;
+}
+
+void wane_context_destroy(wane_context *context)
+{
+    if (!context) return;
+    for (uint32_t i = 0; i < context->device_count; i++) {
+        wane_device *device = context->devices[i];
+        if (device->state > 0) device->backend->device_close(device);
+        drop_lock(context, device->lock);
+        wane_free(context, device);
+    }
+    for (uint32_t i = 0; wane_backends[i]; i++)
+        if (context->backend_state[i]) wane_backends[i]->shutdown(context, context->backend_state[i]);
+    wane_free(context, context->devices);
+    drop_lock(context, context->lock);
+    wane_context copy = *context;          // the allocator outlives what it frees
+    wane_free(&copy, context);
+}
+
+wane_device *wane_device_add(wane_context *context, const wane_backend *backend, const char *id)
+{
+    if (context->device_count == context->device_capacity) {
+        uint32_t capacity = context->device_capacity ? context->device_capacity * 2 : 8;
+        wane_device **devices = wane_alloc(context, capacity * sizeof *devices);
+        if (!devices) return NULL;
+        if (context->device_count) memcpy(devices, context->devices, context->device_count * sizeof *devices);
+        wane_free(context, context->devices);
+        context->devices = devices;
+        context->device_capacity = capacity;
+    }
+    wane_device *device = wane_alloc(context, sizeof *device);
+    if (!device) return NULL;
+    device->lock = make_lock(context);
+    if (!device->lock) {
+        wane_free(context, device);
+        return NULL;
+    }
+    device->context = context;
+    device->backend = backend;
+    snprintf(device->id, sizeof device->id, "%s", id);
+    context->devices[context->device_count++] = device;
+    return device;
+}
+
+// Looks for the devices of one backend, once. Under the context's lock.
+static wane_status discover(wane_context *context, uint32_t backend)
+{
+    const wane_backend *b = wane_backends[backend];
+    if (context->discovered & 1u << backend || !(context->desc.backends & b->bit)) return WANE_OK;
+    wane_status status = b->discover(context, &context->backend_state[backend]);
+    if (status == WANE_OK) context->discovered |= 1u << backend;
+    return status;
+}
+
+static wane_status discover_all(wane_context *context)
+{
+    for (uint32_t i = 0; wane_backends[i]; i++) {
+        wane_status status = discover(context, i);
+        if (status) return status;
+    }
+    return WANE_OK;
+}
+
+// The i-th listed device, in the order of the backends; wrapped devices and instruction-set variants are not listed.
+static wane_device *listed(wane_context *context, uint32_t index)
+{
+    for (uint32_t b = 0; wane_backends[b]; b++)
+        for (uint32_t i = 0; i < context->device_count; i++) {
+            wane_device *device = context->devices[i];
+            if (device->backend == wane_backends[b] && !device->hidden && index-- == 0) return device;
+        }
+    return NULL;
+}
+
+uint32_t wane_device_count(wane_context *context)
+{
+    if (!context) return 0;
+    wane_mutex_lock(context->lock);
+    uint32_t count = 0;
+    if (discover_all(context) == WANE_OK)
+        while (listed(context, count)) count++;
+    wane_mutex_unlock(context->lock);
+    return count;
+}
+
+wane_device *wane_device_at(wane_context *context, uint32_t index)
+{
+    if (!context) return NULL;
+    wane_mutex_lock(context->lock);
+    wane_device *device = discover_all(context) == WANE_OK ? listed(context, index) : NULL;
+    wane_mutex_unlock(context->lock);
+    return device;
+}
+
+// Any device of that id, listed or not; looks at no backend but the one that the name begins with.
+static wane_status by_name(wane_context *context, const char *name, wane_device **out)
+{
+    size_t length = strcspn(name, ":");
+    for (uint32_t b = 0; wane_backends[b]; b++) {
+        const wane_backend *backend = wane_backends[b];
+        if (strlen(backend->name) != length || strncmp(name, backend->name, length) != 0) continue;
+        if (!(context->desc.backends & backend->bit)) break;
+        wane_status status = discover(context, b);
+        if (status) return status;
+        char first[64];
+        snprintf(first, sizeof first, "%s:0", backend->name);
+        for (uint32_t i = 0; i < context->device_count; i++) {
+            wane_device *device = context->devices[i];
+            bool bare = name[length] == 0 && strcmp(device->id, first) == 0;
+            if (device->backend == backend && (bare || strcmp(device->id, name) == 0)) {
+                *out = device;
+                return WANE_OK;
+            }
+        }
+    }
+    return wane_fail(context, WANE_ERROR_NO_DEVICE, "device",
+                     "no device is called \"%s\": use auto, cpu, vulkan, vulkan:0, opencl, opencl:0; wane-info lists them",
+                     name);
+}
+
+static wane_status choose(wane_context *context, wane_device **out)
+{
+    wane_status status = discover_all(context);
+    if (status) return status;
+    for (uint32_t i = 0; listed(context, i); i++) {
+        wane_device *device = listed(context, i);
+        if (!device->is_hardware_gpu) continue;
+        if (wane_device_require(device) == WANE_OK) {
+            *out = device;
+            return WANE_OK;
+        }
+        wane_log(context, WANE_LOG_INFO, "%s (%s) is not used: %s", device->id, device->name, device->reason);
+    }
+    return by_name(context, "cpu", out);
+}
+
+wane_status wane_device_find(wane_context *context, const char *name, wane_device **out)
+{
+    if (!context) return WANE_ERROR_NULL_ARGUMENT;
+    if (!out) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
+    *out = NULL;
+    if (!name || !*name) name = wane_environment("WANE_DEVICE");
+    if (!name) name = "auto";
+    wane_device *device = NULL;
+    wane_mutex_lock(context->lock);
+    wane_status status = strcmp(name, "auto") == 0 ? choose(context, &device) : by_name(context, name, &device);
+    wane_mutex_unlock(context->lock);
+    if (status) return status;
+    status = wane_device_require(device);
+    if (status) return status;
+    *out = device;
+    return WANE_OK;
+}
