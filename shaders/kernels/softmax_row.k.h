@@ -6,6 +6,8 @@
 #include "math.h"
 #include "softmax_link.h"
 #include "softmax_columns.h"
+#include "softmax_sweep.h"
+#include "softmax_write.h"
 #else
     uint row = K_ITEM;
     uint label = K_LD(work, plane_at(K_PASS PLANE_LABEL, row));

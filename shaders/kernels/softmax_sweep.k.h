@@ -5,6 +5,7 @@
 #include "softmax.h"
 #include "math.h"
 #include "softmax_columns.h"
+#include "softmax_sweep.h"
 #else
     uint row = K_ITEM / K_W(slices_here);
     uint slice = K_W(slice0) + K_ITEM % K_W(slices_here);

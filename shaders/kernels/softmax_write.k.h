@@ -10,6 +10,7 @@ K_STRUCT(row_coefs)
 K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
 K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
 #include "softmax_columns.h"
+#include "softmax_write.h"
 #else
     uint row = K_ITEM / K_W(slices_here);
     uint slice = K_W(slice0) + K_ITEM % K_W(slices_here);

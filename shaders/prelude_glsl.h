@@ -1,0 +1,58 @@
+// prelude_glsl.h - the portable kernel language in GLSL 4.50, to SPIR-V 1.3 at build time.
+//
+// Included by the generated entry of a kernel (shaders/entry.comp.in). All storage is 32-bit words. A group has 128
+// lanes, one for each virtual lane, which is what every device of the floor can run: K_OWN is then the literal 1, and
+// private arrays keep literal sizes (glslang 11.13 drops what is passed through arrays sized by a constant_id).
+// No optimiser runs over the result (it raised register counts by half), and nothing may rely on NaN or infinity.
+#extension GL_EXT_control_flow_attributes : require
+
+#define K_FN
+#define K_CTX
+#define K_PASS
+#define K_LANES k_lanes()
+#define K_LANE gl_LocalInvocationID.x
+#define K_OWN 1u
+#define K_GROUP (gl_WorkGroupID.x + gl_WorkGroupID.y * k_w.grid_x)
+// GROUP kernels: the guard is the same for a whole group, so barriers may stand behind it. LANE kernels: the number of
+// groups is tested first, because a grid of two dimensions may be so much larger than `items` that the product wraps.
+#define K_ITEM_GROUP K_GROUP
+#define K_LIVE_GROUP (K_GROUP < k_w.items)
+#define K_ITEM_LANE (K_GROUP * K_LANES + K_LANE)
+#define K_LIVE_LANE (K_GROUP <= (k_w.items - 1u) / K_LANES && K_ITEM_LANE < k_w.items)
+#define K_BARRIER() { memoryBarrierShared(); barrier(); }
+#define K_INDEX uint
+#define K_STEP(count, stride) (uint(count) * uint(stride))
+#define K_WIDE(i) uint(i)
+// base: words from the start of the bound range, which the device wants aligned, to the kernel's index 0
+#define K_LD(slot, i) s_##slot[k_w.base[k_b_##slot] + (i)]
+#define K_ST(slot, i, v) s_##slot[k_w.base[k_b_##slot] + (i)] = (v)
+#define K_SL(array, i) k_sh_##array[i]
+#define K_SS(array, i, v) k_sh_##array[i] = (v)
+#define K_P(field) k_p.field
+#define K_W(field) k_w.field
+#define K_C(constant) k_c_##constant()
+#define K_BITS(x) floatBitsToUint(x)
+#define K_FLT(u) uintBitsToFloat(u)
+#define K_FLOAT(x) float(x)
+#define K_UINT(x) uint(x)
+#define K_INT(x) int(x)
+#define K_FLOOR(x) floor(x)
+#define K_MAX(a, b) max(a, b)
+#define K_MIN(a, b) min(a, b)
+#define K_UNROLL [[unroll]]
+
+// The declarations of a kernel from kernels.def.
+#define K_U_(name) uint name;
+#define K_F_(name) float name;
+// Constants are read through functions: glslang 11.13 folds expressions of constant_ids into OpSpecConstantOp, and
+// leaves an operand of && undefined there. Drivers inline the call and fold as well.
+#define K_C_(id, name) layout(constant_id = id) const uint k_v_##name = 0u; uint k_c_##name() { return k_v_##name; }
+#define K_A_(type, name, count) shared type k_sh_##name[count];
+#define K_Q_r readonly
+#define K_Q_w writeonly
+#define K_Q_rw
+#define K_S_(slot, access, name)                                                                                      \
+    layout(std430, set = 0, binding = slot) K_Q_##access buffer k_slot_##name { uint s_##name[]; };                   \
+    const uint k_b_##name = slot;
+#define K_STRUCT(name)
+#define K_INOUT_ARRAY(type, name, count) inout type name[count]
