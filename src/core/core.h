@@ -93,6 +93,8 @@ struct wane_plan {
     uint64_t workspace_bytes;
     uint64_t status_byte;                   // where in the workspace the 8 status words stand when all is done
     uint64_t workspace_limit_bytes;
+    uint32_t statistics_mask;
+    uint32_t references;
     wane_plan_info info;
     uint32_t record_count, pass_count, pass_capacity;
     wane_record *records;                   // at most 4
@@ -105,7 +107,10 @@ struct wane_plan {
 wane_pass *wane_plan_add(wane_plan *plan, uint16_t kernel, uint32_t items);   // NULL when memory runs out
 bool wane_plan_note(wane_plan *plan, const char *format, ...);
 int wane_plan_find(const wane_plan *plan, wane_role role);                    // index of an operand, or -1
-wane_plan *wane_plan_copy(const wane_plan *plan);                             // for an executable that outlives its plan
+void wane_plan_retain(wane_plan *plan);                                       // an executable outlives its plan's handle
+// The range that `first` .. `first + count` of dimension `dim` of an operand spans, all of the other dimensions
+// included, as a slot whose index 0 is the element (0, .., first, .., 0).
+wane_slot wane_plan_window(const wane_plan *plan, int operand, uint32_t dim, int64_t first, int64_t count);
 
 // ---- families ---------------------------------------------------------------------------------------------------
 
@@ -113,6 +118,7 @@ wane_plan *wane_plan_copy(const wane_plan *plan);                             //
 // one by one; it checks what depends on several of them.
 typedef struct wane_family {
     const char *name;
+    uint32_t (*statistics_need)(const wane_plan *plan);    // WANE_STATISTIC_* bits; params are complete, operands may not be
     wane_status (*plan)(wane_plan *plan);
 } wane_family;
 

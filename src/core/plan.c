@@ -1,0 +1,354 @@
+// plan.c - from a loss description to a plan: every check that the registry can express, then the family's planner.
+#include "core/core.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+
+// ---- parameters ----
+
+static const wane_param_info *find_param(const wane_loss_info *loss, wane_param param)
+{
+    for (uint32_t i = 0; i < loss->param_count; i++)
+        if (wane_loss_param_at(loss, i)->param == param) return wane_loss_param_at(loss, i);
+    return NULL;
+}
+
+static wane_status read_params(wane_plan *plan, const wane_loss_desc *desc)
+{
+    wane_context *context = plan->context;
+    for (uint32_t i = 0; i < plan->loss->param_count; i++) {
+        const wane_param_info *info = wane_loss_param_at(plan->loss, i);
+        plan->params[info->param] = info->standard;
+    }
+    if (desc->param_count && !desc->params)
+        return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "params", "param_count is %u but params is NULL", desc->param_count);
+    for (uint32_t i = 0; i < desc->param_count; i++) {
+        const wane_param_value *value = &desc->params[i];
+        const wane_param_info *info = find_param(plan->loss, value->param);
+        if (!info)
+            return wane_fail(context, WANE_ERROR_UNKNOWN_PARAM, "params", "%s has no parameter with number %d",
+                             plan->loss->name, (int)value->param);
+        if (plan->given[info->param])
+            return wane_fail(context, WANE_ERROR_DUPLICATE, info->name, "is given twice");
+        bool low = info->lowest_excluded ? !(value->value > info->lowest) : !(value->value >= info->lowest);
+        if (low || !(value->value <= info->highest))
+            return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g, outside %c%g, %g]", value->value,
+                             info->lowest_excluded ? '(' : '[', info->lowest, info->highest);
+        if (info->kind != WANE_KIND_REAL && value->value != floor(value->value))
+            return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g, not an integer", value->value);
+        plan->given[info->param] = true;
+        plan->params[info->param] = value->value;
+    }
+    return WANE_OK;
+}
+
+// ---- operands ----
+
+static const wane_role_info *find_role(const wane_loss_info *loss, wane_role role)
+{
+    for (uint32_t i = 0; i < loss->role_count; i++)
+        if (wane_loss_role_at(loss, i)->role == role) return wane_loss_role_at(loss, i);
+    return NULL;
+}
+
+int wane_plan_find(const wane_plan *plan, wane_role role)
+{
+    for (uint32_t i = 0; i < plan->operand_count; i++)
+        if (plan->operands[i].role->role == role) return (int)i;
+    return -1;
+}
+
+// Reach of the view in bytes, and that an output's elements do not share bytes.
+static wane_status check_strides(wane_context *context, wane_plan_operand *o)
+{
+    int64_t first = 0, last = 0, count = 1, size = (int64_t)wane_dtype_bytes(o->dtype);
+    for (uint32_t d = 0; d < o->rank; d++)
+        if (!wane_mul_i64(count, o->extents[d], &count))
+            return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "the product of its extents does not fit 63 bits");
+    for (uint32_t d = 0; d < o->rank && count > 0; d++) {
+        int64_t reach;
+        if (o->strides[d] == INT64_MIN || !wane_mul_i64(o->extents[d] - 1, o->strides[d], &reach)
+            || !wane_add_i64(reach < 0 ? first : last, reach, reach < 0 ? &first : &last))
+            return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "extents times strides do not fit 63 bits");
+    }
+    if (!wane_mul_i64(first, size, &o->first_byte) || !wane_add_i64(last, count > 0, &last)
+        || !wane_mul_i64(last, size, &o->end_byte))
+        return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "its size in bytes does not fit 63 bits");
+    if (!o->written) return WANE_OK;
+    // Sorted by stride, each dimension must step over all that the smaller ones reach.
+    int64_t covered = 1;
+    bool done[4] = {false};
+    for (uint32_t k = 0; k < o->rank; k++) {
+        int best = -1;
+        for (uint32_t d = 0; d < o->rank; d++)
+            if (!done[d] && (best < 0 || llabs(o->strides[d]) < llabs(o->strides[best]))) best = (int)d;
+        done[best] = true;
+        if (o->extents[best] <= 1) continue;
+        if (llabs(o->strides[best]) < covered)
+            return wane_fail(context, WANE_ERROR_STRIDE, o->role->name,
+                             "is an output and its stride %lld in dimension %d makes elements overlap",
+                             (long long)o->strides[best], best);
+        covered += (o->extents[best] - 1) * llabs(o->strides[best]);
+    }
+    return WANE_OK;
+}
+
+static wane_status read_tensor(wane_context *context, const wane_tensor *tensor, wane_plan_operand *o)
+{
+    const char *name = o->role->name;
+    wane_status status = wane_struct_check(context, tensor, sizeof *tensor, sizeof *tensor, name);
+    if (status) return status;
+    if (tensor->flags & ~(uint32_t)WANE_TENSOR_STRIDED)
+        return wane_fail(context, WANE_ERROR_FLAGS, name, "unknown tensor flags 0x%x", (unsigned)tensor->flags);
+    if (!wane_dtype_bytes(tensor->dtype) || !(o->role->types & 1u << tensor->dtype))
+        return wane_fail(context, WANE_ERROR_DTYPE, name, "has type %s; it takes%s%s%s%s%s",
+                         wane_dtype_name(tensor->dtype) ? wane_dtype_name(tensor->dtype) : "unknown",
+                         o->role->types & 1u << WANE_DTYPE_F32 ? " f32" : "", o->role->types & 1u << WANE_DTYPE_F16 ? " f16 bf16" : "",
+                         o->role->types & 1u << WANE_DTYPE_I32 ? " i32" : "", o->role->types & 1u << WANE_DTYPE_I64 ? " i64" : "",
+                         o->role->types & 1u << WANE_DTYPE_U32 ? " u32" : "");
+    if (tensor->rank > 4)
+        return wane_fail(context, WANE_ERROR_RANK, name, "has rank %u; 4 is the most", tensor->rank);
+    o->dtype = tensor->dtype;
+    o->rank = tensor->rank;
+    uint32_t size = (uint32_t)wane_dtype_bytes(o->dtype);
+    o->align_bytes = tensor->offset_align_bytes ? tensor->offset_align_bytes : size;
+    if (o->align_bytes & (o->align_bytes - 1) || o->align_bytes < size)
+        return wane_fail(context, WANE_ERROR_ALIGNMENT, name, "offset_align_bytes is %u: a power of two of at least %u, or 0",
+                         o->align_bytes, size);
+    int64_t dense = 1;
+    for (int d = (int)o->rank - 1; d >= 0; d--) {
+        o->extents[d] = tensor->extents[d];
+        if (o->extents[d] < 0)
+            return wane_fail(context, WANE_ERROR_EXTENT, name, "extent %d is %lld", d, (long long)o->extents[d]);
+        o->strides[d] = tensor->flags & WANE_TENSOR_STRIDED ? tensor->strides[d] : dense;
+        if (!wane_mul_i64(dense, o->extents[d] ? o->extents[d] : 1, &dense))
+            return wane_fail(context, WANE_ERROR_SIZE, name, "the product of its extents does not fit 63 bits");
+    }
+    return check_strides(context, o);
+}
+
+static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
+{
+    wane_context *context = plan->context;
+    wane_status status = wane_struct_check(context, operand, sizeof *operand, sizeof *operand, "operands");
+    if (status) return status;
+    const wane_role_info *role = find_role(plan->loss, operand->role);
+    if (!role)
+        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "operands", "%s has no role with number %d", plan->loss->name,
+                         (int)operand->role);
+    if (wane_plan_find(plan, role->role) >= 0)
+        return wane_fail(context, WANE_ERROR_DUPLICATE, role->name, "is given twice");
+    uint32_t allowed = role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE
+                     : role->direction == WANE_DIRECTION_STATE ? WANE_OPERAND_GIVEN : 0;
+    if (operand->flags & ~allowed)
+        return wane_fail(context, WANE_ERROR_FLAGS, role->name, "flags 0x%x do not fit this role", (unsigned)operand->flags);
+    if (operand->reserved[0] || operand->reserved[1])
+        return wane_fail(context, WANE_ERROR_STRUCT, role->name, "reserved members must be 0");
+    wane_plan_operand *o = &plan->operands[plan->operand_count];
+    o->role = role;
+    o->flags = operand->flags;
+    o->read = role->direction == WANE_DIRECTION_IN || operand->flags;     // accumulated and given ones too
+    o->written = role->direction != WANE_DIRECTION_IN && !(operand->flags & WANE_OPERAND_GIVEN);
+    status = read_tensor(context, &operand->tensor, o);
+    if (status) return status;
+    plan->operand_count++;
+    return WANE_OK;
+}
+
+// ---- shapes: equal names are equal numbers ----
+
+typedef struct named_extent {
+    char name[16];
+    int64_t value;
+    const char *owner;
+} named_extent;
+
+static const char *next_extent(const char *shape, char name[16])
+{
+    size_t length = strcspn(shape, ",");
+    snprintf(name, 16, "%.*s", (int)length, shape);
+    return shape[length] ? shape + length + 1 : NULL;
+}
+
+static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *count, const wane_plan_operand *o,
+                                uint32_t d, const char *name)
+{
+    int64_t value = o->rank ? o->extents[d] : 1, want = -1;
+    if (name[0] >= '0' && name[0] <= '9') want = name[0] - '0';
+    else if (strcmp(name, "planes") == 0) want = wane_statistics_plane_count(plan->statistics_mask);
+    if (want >= 0 && value != want)
+        return wane_fail(plan->context, WANE_ERROR_EXTENT, o->role->name, "extent %u is %lld and must be %lld", d,
+                         (long long)value, (long long)want);
+    if (want >= 0) return WANE_OK;
+    for (uint32_t i = 0; i < *count; i++)
+        if (strcmp(known[i].name, name) == 0) {
+            if (known[i].value == value) return WANE_OK;
+            return wane_fail(plan->context, WANE_ERROR_EXTENT, o->role->name, "extent %u (%s) is %lld but %s has %lld", d,
+                             name, (long long)value, known[i].owner, (long long)known[i].value);
+        }
+    snprintf(known[*count].name, sizeof known[*count].name, "%s", name);
+    known[*count].value = value;
+    known[(*count)++].owner = o->role->name;
+    return WANE_OK;
+}
+
+static wane_status match_shapes(wane_plan *plan)
+{
+    named_extent known[16];
+    uint32_t count = 0;
+    for (uint32_t r = 0; r < plan->loss->role_count; r++) {
+        const wane_role_info *role = wane_loss_role_at(plan->loss, r);
+        int index = wane_plan_find(plan, role->role);
+        if (index < 0) {
+            if (role->need == WANE_NEED_REQUIRED)
+                return wane_fail(plan->context, WANE_ERROR_MISSING_OPERAND, role->name, "is required by %s", plan->loss->name);
+            continue;
+        }
+        const wane_plan_operand *o = &plan->operands[index];
+        const char *shape = role->shape;
+        if (strcmp(shape, "reduced") == 0)
+            shape = plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE ? "rows" : "1";
+        uint32_t rank = 1;
+        for (const char *c = shape; *c; c++) rank += *c == ',';
+        if (o->rank != rank && !(o->rank == 0 && strcmp(shape, "1") == 0))
+            return wane_fail(plan->context, WANE_ERROR_RANK, role->name, "has rank %u and must be [%s]", o->rank, shape);
+        uint32_t d = 0;
+        for (const char *next = shape; next; d++) {
+            char name[16];
+            next = next_extent(next, name);
+            wane_status status = match_extent(plan, known, &count, o, d, name);
+            if (status) return status;
+        }
+    }
+    return WANE_OK;
+}
+
+// ---- making ----
+
+static wane_status read_desc(wane_plan *plan, const wane_loss_desc *desc, const wane_family **family)
+{
+    wane_context *context = plan->context;
+    wane_status status = wane_struct_check(context, desc, sizeof *desc, sizeof *desc, "wane_loss_desc");
+    if (status) return status;
+    plan->loss = wane_loss_by_id(desc->loss);
+    if (!plan->loss)
+        return wane_fail(context, WANE_ERROR_UNKNOWN_LOSS, "loss", "no loss has the number %d; see losses.def", (int)desc->loss);
+    if (desc->flags || desc->reserved)
+        return wane_fail(context, WANE_ERROR_FLAGS, "flags", "no flags or reserved members are known yet");
+    *family = NULL;
+    for (uint32_t i = 0; wane_families[i]; i++)
+        if (strcmp(wane_families[i]->name, plan->loss->family) == 0) *family = wane_families[i];
+    if (!*family) return wane_fail(context, WANE_ERROR_INTERNAL, "loss", "no planner for family %s", plan->loss->family);
+    plan->workspace_limit_bytes = desc->workspace_limit_bytes;
+    status = read_params(plan, desc);
+    if (status) return status;
+    uint32_t need = (*family)->statistics_need(plan);
+    plan->statistics_mask = desc->statistics_mask ? desc->statistics_mask : need;
+    if (plan->statistics_mask & ~127u)
+        return wane_fail(context, WANE_ERROR_FLAGS, "statistics_mask", "unknown bits 0x%x", (unsigned)plan->statistics_mask);
+    if ((plan->statistics_mask & need) != need)
+        return wane_fail(context, WANE_ERROR_STATISTICS, "statistics",
+                         "the mask 0x%x lacks 0x%x: ask wane_statistics_need", (unsigned)plan->statistics_mask,
+                         (unsigned)(need & ~plan->statistics_mask));
+    return WANE_OK;
+}
+
+static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
+{
+    const wane_family *family;
+    wane_status status = read_desc(plan, desc, &family);
+    if (status) return status;
+    if (desc->operand_count && !desc->operands)
+        return wane_fail(plan->context, WANE_ERROR_NULL_ARGUMENT, "operands", "operand_count is %u but operands is NULL",
+                         desc->operand_count);
+    size_t step = desc->operand_count ? desc->operands[0].struct_size : 0;
+    for (uint32_t i = 0; i < desc->operand_count; i++) {
+        if (i >= WANE_MAX_OPERANDS)
+            return wane_fail(plan->context, WANE_ERROR_DUPLICATE, "operands", "more operands than roles");
+        status = read_operand(plan, (const wane_operand *)((const char *)desc->operands + i * step));
+        if (status) return status;
+    }
+    status = match_shapes(plan);
+    if (status) return status;
+    bool output = false;
+    for (uint32_t i = 0; i < plan->operand_count; i++) output = output || plan->operands[i].written;
+    if (!output)
+        return wane_fail(plan->context, WANE_ERROR_NO_OUTPUT, "operands", "no output is asked for: add loss, or a gradient");
+    plan->info.struct_size = sizeof plan->info;
+    plan->info.statistics_mask = plan->statistics_mask;
+    plan->info.workspace_align_bytes = 256;
+    status = family->plan(plan);
+    plan->info.workspace_bytes = plan->workspace_bytes;
+    plan->info.dispatch_count = plan->pass_count;
+    return status;
+}
+
+static wane_status create(wane_context *context, wane_device *device, const wane_limits *limits, const wane_loss_desc *desc,
+                          wane_plan **out)
+{
+    if (!out) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
+    *out = NULL;
+    wane_plan *plan = wane_alloc(context, sizeof *plan);
+    if (!plan) return wane_no_memory(context);
+    plan->context = context;
+    plan->device = device;
+    plan->limits = *limits;
+    plan->references = 1;
+    plan->records = wane_alloc(context, 4 * sizeof *plan->records);
+    wane_status status = plan->records ? fill_plan(plan, desc) : wane_no_memory(context);
+    if (status) {
+        wane_plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return WANE_OK;
+}
+
+wane_status wane_plan_create(wane_device *device, const wane_loss_desc *desc, wane_plan **out)
+{
+    if (out) *out = NULL;
+    if (!device) return WANE_ERROR_NULL_ARGUMENT;
+    return create(device->context, device, &device->limits, desc, out);
+}
+
+wane_status wane_plan_create_for(wane_context *context, const wane_limits *limits, const wane_loss_desc *desc,
+                                 wane_plan **out)
+{
+    if (out) *out = NULL;
+    if (!context) return WANE_ERROR_NULL_ARGUMENT;
+    wane_status status = wane_struct_check(context, limits, sizeof *limits, sizeof *limits, "wane_limits");
+    if (status) return status;
+    if (limits->max_window_bytes < 4096 || limits->max_groups == 0 || limits->max_dispatch_elems == 0
+        || limits->offset_align_bytes == 0 || limits->offset_align_bytes > 256)
+        return wane_fail(context, WANE_ERROR_TOO_LARGE, "limits",
+                         "max_window_bytes of at least 4096, max_groups, max_dispatch_elems and offset_align_bytes (1..256) "
+                         "must be given");
+    return create(context, NULL, limits, desc, out);
+}
+
+wane_status wane_statistics_need(wane_context *context, const wane_loss_desc *desc, uint32_t *mask)
+{
+    if (!context) return WANE_ERROR_NULL_ARGUMENT;
+    if (!mask) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "mask", "must not be NULL");
+    wane_plan *plan = wane_alloc(context, sizeof *plan);
+    if (!plan) return wane_no_memory(context);
+    plan->context = context;
+    const wane_family *family;
+    wane_status status = read_desc(plan, desc, &family);
+    if (status == WANE_OK) *mask = family->statistics_need(plan);
+    wane_free(context, plan);
+    return status;
+}
+
+void wane_plan_retain(wane_plan *plan) { __atomic_add_fetch(&plan->references, 1, __ATOMIC_RELAXED); }
+
+void wane_plan_destroy(wane_plan *plan)
+{
+    if (!plan || __atomic_sub_fetch(&plan->references, 1, __ATOMIC_ACQ_REL)) return;
+    wane_context *context = plan->context;
+    wane_free(context, plan->records);
+    wane_free(context, plan->passes);
+    wane_free(context, plan->notes);
+    wane_free(context, plan);
+}
