@@ -2,7 +2,6 @@
 //
 // Included by the generated entry of a kernel (src/backend/cpu/entry.c.in), once for each instruction set. The checked
 // build has a prelude of its own, tests/body/prelude_checked.h.
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -32,7 +31,9 @@ static inline __attribute__((always_inline)) float K_FLT(uint u) { float x; memc
 #define K_FLOAT(x) ((float)(x))
 #define K_UINT(x) ((uint)(x))
 #define K_INT(x) ((int)(x))
-#define K_FLOOR(x) floorf(x)
+// Of |x| < 2^31 alone: a conversion and a comparison, which every instruction set vectorises.
+#define K_FLOOR(x) k_floor(x)
+static inline __attribute__((always_inline)) float k_floor(float x) { float t = (float)(int)x; return t > x ? t - 1.0f : t; }
 #define K_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define K_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define K_UNROLL

@@ -1,9 +1,8 @@
 // plan.c - from a loss description to a plan: every check that the registry can express, then the family's planner.
 #include "core/core.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 // ---- parameters ----
 
@@ -35,7 +34,7 @@ static wane_status read_params(wane_plan *plan, const wane_loss_desc *desc)
         if (low || !(value->value <= info->highest))
             return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g, outside %c%g, %g]", value->value,
                              info->lowest_excluded ? '(' : '[', info->lowest, info->highest);
-        if (info->kind != WANE_KIND_REAL && value->value != floor(value->value))
+        if (info->kind != WANE_KIND_REAL && value->value != (double)(int64_t)value->value)
             return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g, not an integer", value->value);
         plan->given[info->param] = true;
         plan->params[info->param] = value->value;
