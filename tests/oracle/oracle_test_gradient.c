@@ -89,8 +89,8 @@ static void check_combination(const variant *of, int reduction, unsigned mask) {
     }
     for (int i = 0; i < ROWS * COLS; i++) {
         char what[120];
-        snprintf(what, sizeof what, "loss %d, %g, reduction %d, mask %u, entry %d", of->loss, of->value, reduction, mask,
-                 i);
+        snprintf(what, sizeof what, "loss %d (%g), reduction %d, mask %u, entry %d", of->loss, of->value,
+                 reduction, mask, i);
         test_near(gradient[i], difference(&test, i), 2e-9 * (1 + size), what);
     }
     test_drop(&test);

@@ -1,4 +1,4 @@
-// oracle_test_special.c - ignored rows, bad labels, NaN and infinities, empty batches: the rules at the head of softmax.c.
+// oracle_test_special.c - ignored rows, bad labels, NaN, infinities, empty batches: the rules at softmax.c's head.
 #include <float.h>
 #include <math.h>
 #include <string.h>

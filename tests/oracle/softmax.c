@@ -11,17 +11,18 @@
 //   all -inf             value +inf if one of its weights is not 0, lse -inf, entropy, gradient and argmax 0
 //   some -inf            left out: p_j = 0, and the formulas stand; 0 times an infinite value is 0
 // A value beyond f32 is infinite, an entry of the gradient stays within FLT_MAX. A mean whose denominator is 0 has
-// value and gradient 0, but a NaN row stays NaN.
+// value and gradient 0, but a NaN row stays NaN. As x grows strictly with z, argmax is decided on z: where a softcap
+// saturates there are no ties. At a -inf logit the softcap's slope, and with it the gradient, is 0.
 //
 // THE SCALE of an element is a bound, in units of eps = 2^-24, on the error of a careful f32 implementation: one that
 // takes maxima exactly, exponents as (z_j - m) / temperature, sums in short chains that are merged pairwise, and has
 // exp, log and tanh good to some units in the last place. It is made from the size of the terms that made the element:
 //   exponent e = x_j - m   |e| / 2 for its one rounding (half, because a rounding reaches |e| eps only at powers of
-//                          two, and c of tolerance.def is at least 2); |e| with a temperature; plus 2 (|x_j| + |x_m|)
+//                          two, and c of tolerance.def is at least 2); |e| with a temperature; plus 3 (|x_j| + |x_m|)
 //                          with a softcap, which rounds x before the subtraction
-//   S, relative            1 + log2(cols) / 2 + mean of the exponents' errors
+//   S, relative            2 + log2(cols) / 2 + mean of the exponents' errors
 //   t                      error of m - x_y, + |log S| + |t| / 2 + relative error of S
-//   n                      n + sigmoid(t) (error of t): relative to n itself, however small n is
+//   n                      2 n + sigmoid(t) (error of t): relative to n itself, however small n is
 //   sums over columns      the sum of |terms| (1 + log2(cols) / 2)
 //   p_j, relative          3 + errors of e_j and of S + (1 - sigmoid(t)) (error of t)
 //   1 - p_y, relative      3 + (1 - sigmoid(t)) (error of t)
@@ -130,7 +131,7 @@ static double difference(const softmax_batch *batch, double z_a, double z_b) {
 static double difference_error(const softmax_batch *batch, double z_a, double z_b, double size) {
     double error = fabs(size) * (batch->softcap > 0 || batch->temperature != 1 ? 1 : 0.5);
     if (batch->softcap > 0) {
-        error += 2 * (fabs((double)transform(batch, z_a)) + fabs((double)transform(batch, z_b)));
+        error += 3 * (fabs((double)transform(batch, z_a)) + fabs((double)transform(batch, z_b)));
     }
     return error;
 }
@@ -245,7 +246,7 @@ static void measure_target(const softmax_batch *batch, row_facts *facts) {
             error += term * (long double)exponent_error(batch, facts, j);
         }
     }
-    facts->sum_error = 1 + batch->column_growth + (double)(error / sum);
+    facts->sum_error = 2 + batch->column_growth + (double)(error / sum);
     if (isinf(gap[y])) {      // nothing in the target: t = +inf
         facts->sigma = 1;
         row->nll = INFINITY;
@@ -258,7 +259,7 @@ static void measure_target(const softmax_batch *batch, row_facts *facts) {
                      (log_sum != 0 ? fabs(t) / 2 : 0) + facts->sum_error;
     facts->sigma = t > 0 ? 1 / (1 + exp(-t)) : exp(t) / (1 + exp(t));
     row->nll = as_f32_range(t > 0 ? t + log1p(exp(-t)) : log1p(exp(t)));
-    row->nll_scale = isfinite(row->nll) ? row->nll + facts->sigma * facts->t_error + flush : 0;
+    row->nll_scale = isfinite(row->nll) ? 2 * row->nll + facts->sigma * facts->t_error + flush : 0;
 }
 
 static void measure_spread(const softmax_batch *batch, row_facts *facts) {
@@ -299,7 +300,7 @@ static void measure(const softmax_batch *batch, int64_t r, row_facts *facts) {
     facts->rival = largest(z, batch->cols, y);
     measure_target(batch, facts);
     measure_spread(batch, facts);
-    double top_error = fabs(facts->top_x) * (batch->softcap > 0 ? 3 : 1);
+    double top_error = fabs(facts->top_x) * (batch->softcap > 0 ? 4 : 1);
     facts->lse_scale = fabs(facts->lse) + top_error + facts->rest + 1 + facts->sum_error;
 }
 
