@@ -13,6 +13,7 @@ size_t wane_mutex_bytes(void);
 bool wane_mutex_init(wane_mutex *mutex);
 void wane_mutex_fini(wane_mutex *mutex);
 void wane_mutex_lock(wane_mutex *mutex);
+bool wane_mutex_try(wane_mutex *mutex);              // false if another thread has it
 void wane_mutex_unlock(wane_mutex *mutex);
 
 typedef struct wane_condition wane_condition;

@@ -21,6 +21,7 @@ size_t wane_mutex_bytes(void) { return sizeof(wane_mutex); }
 bool wane_mutex_init(wane_mutex *mutex) { return pthread_mutex_init(&mutex->native, NULL) == 0; }
 void wane_mutex_fini(wane_mutex *mutex) { pthread_mutex_destroy(&mutex->native); }
 void wane_mutex_lock(wane_mutex *mutex) { pthread_mutex_lock(&mutex->native); }
+bool wane_mutex_try(wane_mutex *mutex) { return pthread_mutex_trylock(&mutex->native) == 0; }
 void wane_mutex_unlock(wane_mutex *mutex) { pthread_mutex_unlock(&mutex->native); }
 
 size_t wane_condition_bytes(void) { return sizeof(wane_condition); }

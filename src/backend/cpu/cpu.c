@@ -1,0 +1,244 @@
+// cpu.c - the CPU as a backend: plain memory, kernels in C for each instruction set, ranges of items over threads.
+#include "backend/cpu/kernel.h"
+#include "backend/cpu/threads.h"
+
+#include <stdio.h>
+
+extern const wane_backend wane_backend_cpu;
+
+// ---- kernels: one table an instruction set ----
+
+typedef struct isa_row {
+    const char *name;
+    wane_cpu_kernel kernels[WANE_KERNEL_COUNT];
+} isa_row;
+
+#define DECLARE(name, isa) void name##__##isa(const wane_cpu_call *call, uint32_t begin, uint32_t end);
+#define WANE_KERNEL(name, NAME, unit) DECLARE(name, generic)
+#include "core/kernels.def"
+static const isa_row isa_generic = {"generic", {
+#define WANE_KERNEL(name, NAME, unit) name##__generic,
+#include "core/kernels.def"
+}};
+#ifdef WANE_CPU_AVX2
+#define WANE_KERNEL(name, NAME, unit) DECLARE(name, avx2)
+#include "core/kernels.def"
+static const isa_row isa_avx2 = {"avx2", {
+#define WANE_KERNEL(name, NAME, unit) name##__avx2,
+#include "core/kernels.def"
+}};
+#endif
+#ifdef WANE_CPU_AVX512
+#define WANE_KERNEL(name, NAME, unit) DECLARE(name, avx512)
+#include "core/kernels.def"
+static const isa_row isa_avx512 = {"avx512", {
+#define WANE_KERNEL(name, NAME, unit) name##__avx512,
+#include "core/kernels.def"
+}};
+#endif
+
+enum { ISA_MOST = 3 };
+
+// The instruction sets that this processor and system can run, the plainest first.
+static uint32_t usable_isas(const isa_row *rows[ISA_MOST])
+{
+    uint32_t count = 0;
+    rows[count++] = &isa_generic;
+#ifdef WANE_CPU_AVX2
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return count;
+    rows[count++] = &isa_avx2;
+#endif
+#ifdef WANE_CPU_AVX512
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl"))
+        rows[count++] = &isa_avx512;
+#endif
+    return count;
+}
+
+// ---- discovery ----
+
+static void describe_processor(char *text, size_t bytes)
+{
+    snprintf(text, bytes, "CPU");
+#if defined(__x86_64__)
+    unsigned int words[12] = {0};
+    for (unsigned int i = 0; i < 3; i++) {
+        unsigned int a = 0x80000002u + i, b, c = 0, d;
+        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+        words[i * 4] = a, words[i * 4 + 1] = b, words[i * 4 + 2] = c, words[i * 4 + 3] = d;
+    }
+    char name[49];
+    memcpy(name, words, 48);
+    name[48] = 0;
+    const char *start = name + strspn(name, " ");
+    if (*start) snprintf(text, bytes, "%s", start);
+#elif defined(__aarch64__)
+    snprintf(text, bytes, "Arm 64-bit CPU");
+#endif
+}
+
+static bool add_device(wane_context *context, const char *id, const isa_row *isa, bool hidden)
+{
+    wane_device *device = wane_device_add(context, &wane_backend_cpu, id);
+    if (!device) return false;
+    describe_processor(device->name, sizeof device->name);
+    snprintf(device->driver, sizeof device->driver, "wane %s, %s kernels", wane_version(), isa->name);
+    device->native = (void *)isa;
+    device->host_memory = true;
+    device->hidden = hidden;
+    device->trusted = true;
+    wane_limits *l = &device->limits;
+    l->struct_size = sizeof *l;
+    l->backend = WANE_BACKEND_CPU;
+    l->tier = 2;
+    l->max_lanes = 1;
+    l->shared_bytes = 1 << 16;
+    l->max_window_bytes = (uint64_t)1 << 46;
+    l->max_buffer_bytes = (uint64_t)1 << 46;
+    l->offset_align_bytes = 1;
+    l->max_groups = UINT32_MAX;
+    l->max_dispatch_elems = (uint64_t)1 << 40;
+    return true;
+}
+
+static wane_status cpu_discover(wane_context *context, void **state)
+{
+    const isa_row *rows[ISA_MOST];
+    uint32_t count = usable_isas(rows);
+    wane_pool *pool;
+    wane_status status = wane_pool_create(context, &pool);
+    if (status) return status;
+    *state = pool;
+    bool good = add_device(context, "cpu", rows[count - 1], false);
+    for (uint32_t i = 0; i < count && good; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "cpu:%s", rows[i]->name);
+        good = add_device(context, id, rows[i], true);
+    }
+    return good ? WANE_OK : wane_no_memory(context);
+}
+
+static void cpu_shutdown(wane_context *context, void *state)
+{
+    (void)context;
+    wane_pool_destroy(state);
+}
+
+static wane_pool *pool_of(wane_context *context)
+{
+    for (uint32_t i = 0; wane_backends[i]; i++)
+        if (wane_backends[i] == &wane_backend_cpu) return context->backend_state[i];
+    return NULL;
+}
+
+static wane_status cpu_open(wane_device *device) { (void)device; return WANE_OK; }
+static void cpu_close(wane_device *device) { (void)device; }
+
+// ---- buffers ----
+
+static wane_status cpu_buffer_create(wane_buffer *buffer)
+{
+    buffer->host = wane_alloc(buffer->context, (size_t)wane_round_up(buffer->bytes ? buffer->bytes : 1, 4));
+    return buffer->host ? WANE_OK : wane_no_memory(buffer->context);
+}
+
+static void cpu_buffer_destroy(wane_buffer *buffer) { wane_free(buffer->context, buffer->host); }
+
+// core copies by itself where a buffer has a host pointer
+static wane_status cpu_buffer_write(wane_buffer *buffer, uint64_t byte_offset, const void *data, uint64_t bytes)
+{
+    memcpy((char *)buffer->host + byte_offset, data, (size_t)bytes);
+    return WANE_OK;
+}
+
+static wane_status cpu_buffer_read(wane_buffer *buffer, uint64_t byte_offset, void *data, uint64_t bytes)
+{
+    memcpy(data, (char *)buffer->host + byte_offset, (size_t)bytes);
+    return WANE_OK;
+}
+
+// ---- programs and recorders: nothing to prepare ----
+
+static wane_status cpu_program_create(wane_device *device, const wane_plan *plan, void **program)
+{
+    (void)device;
+    (void)plan;
+    *program = NULL;
+    return WANE_OK;
+}
+
+static void cpu_program_destroy(wane_device *device, void *program) { (void)device; (void)program; }
+
+static wane_status cpu_recorder_create(wane_device *device, const wane_plan *const *plans, void *const *programs,
+                                       uint32_t count, uint32_t dispatch_capacity, void **recorder)
+{
+    (void)device, (void)plans, (void)programs, (void)count, (void)dispatch_capacity;
+    *recorder = NULL;
+    return WANE_OK;
+}
+
+static void cpu_recorder_reset(wane_device *device, void *recorder) { (void)device; (void)recorder; }
+static void cpu_recorder_destroy(wane_device *device, void *recorder) { (void)device; (void)recorder; }
+
+// ---- run ----
+
+typedef struct range_job {
+    wane_cpu_kernel kernel;
+    const wane_cpu_call *call;
+    uint32_t items, parts;
+} range_job;
+
+static void run_part(void *argument, uint32_t index)
+{
+    const range_job *job = argument;
+    uint32_t begin = (uint32_t)((uint64_t)job->items * index / job->parts);
+    uint32_t end = (uint32_t)((uint64_t)job->items * (index + 1) / job->parts);
+    job->kernel(job->call, begin, end);
+}
+
+// A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
+static uint32_t part_count(wane_pool *pool, const wane_pass *pass)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < WANE_MAX_SLOTS; i++)
+        if (pass->slots[i].operand >= 0) bytes += pass->slots[i].byte_length;
+    if (!wane_kernels[pass->kernel].per_lane && bytes == 0) bytes = (uint64_t)pass->items * 65536;
+    if (wane_kernels[pass->kernel].per_lane) bytes += (uint64_t)pass->items * 64;
+    uint32_t width = wane_pool_width(pool);
+    uint64_t parts = wane_min_u64(wane_min_u64(bytes / 16384 + 1, pass->items), width == 1 ? 1 : width * 4);
+    return (uint32_t)parts;
+}
+
+static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
+                           const wane_range *operands, const wane_range *workspace)
+{
+    (void)program;
+    (void)recorder;
+    const isa_row *isa = device->native;
+    wane_pool *pool = pool_of(device->context);
+    for (uint32_t i = 0; i < plan->pass_count; i++) {
+        const wane_pass *pass = &plan->passes[i];
+        wane_cpu_call call;
+        call.record = plan->records[pass->record].words;
+        call.window = pass->window;
+        call.consts = pass->consts;
+        for (int s = 0; s < WANE_MAX_SLOTS; s++) {
+            const wane_slot *slot = &pass->slots[s];
+            const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace
+                                    : slot->operand >= 0 ? &operands[slot->operand] : NULL;
+            call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
+                                                 + slot->byte_offset + 4 * (int64_t)slot->origin_words) : NULL;
+        }
+        range_job job = {isa->kernels[pass->kernel], &call, pass->items, part_count(pool, pass)};
+        wane_pool_run(pool, job.parts, run_part, &job);
+    }
+    return WANE_OK;
+}
+
+const wane_backend wane_backend_cpu = {
+    WANE_BACKEND_CPU, "cpu", cpu_discover, cpu_shutdown, cpu_open, cpu_close,
+    cpu_buffer_create, cpu_buffer_destroy, cpu_buffer_write, cpu_buffer_read,
+    cpu_program_create, cpu_program_destroy, cpu_recorder_create, cpu_recorder_reset, cpu_recorder_destroy, cpu_run,
+};
