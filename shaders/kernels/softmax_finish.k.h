@@ -31,9 +31,9 @@
             uint loss = K_BITS(total);
             if (K_P(reduction) == REDUCE_MEAN) {
                 float d = K_FLT(K_LD(work, SOFTMAX_WEIGHT_SUM));
-                // a denominator of 0 gives 0, whatever the rows hold
+                // a denominator of 0 gives 0, infinite rows or not; NaN stays
                 loss = d == 0.0f ? 0u : K_BITS(total / d);
-                class_ = d == 0.0f ? 0u : class_;
+                class_ = d == 0.0f ? class_ & FLAG_NAN : class_;
             }
             if ((class_ & FLAG_PLUS_INF) != 0u) loss = K_WORD_INF;
             if ((class_ & FLAG_NAN) != 0u) loss = K_WORD_NAN;

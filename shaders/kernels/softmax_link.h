@@ -149,8 +149,8 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     row_coefs c;
     c.mode = ROW_NORMAL;
     c.top = s.top;
-    c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, (np + p) / s.sum)) * it;
-    c.target = (scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it;
+    c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, (np + p) / s.sum) * it);
+    c.target = k_clamp((scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it);
     c.w = -each * g * it;
     c.ex = 0.0f;
     return c;

@@ -8,6 +8,6 @@ K_FN row_term term_comp_sum(K_CTX row_state row)
     r.slope = k_exp(an);
     // near a n = 0 the quotient by a is replaced by its series, so that tau -> 1 has no seam
     float size = an < 0.0f ? -an : an;
-    r.value = size < 1.0e-4f ? row.n * (1.0f + 0.5f * an) : an > 88.0f ? 3.4028235e38f : k_expm1(an) / a;
+    r.value = size < 1.0e-4f ? row.n * (1.0f + 0.5f * an) : an > 88.72f ? 3.4028235e38f : k_expm1(an) / a;
     return r;
 }

@@ -108,9 +108,8 @@ wane_pass *wane_plan_add(wane_plan *plan, uint16_t kernel, uint32_t items);   //
 bool wane_plan_note(wane_plan *plan, const char *format, ...);
 int wane_plan_find(const wane_plan *plan, wane_role role);                    // index of an operand, or -1
 void wane_plan_retain(wane_plan *plan);                                       // an executable outlives its plan's handle
-// The range that `first` .. `first + count` of dimension `dim` of an operand spans, all of the other dimensions
-// included, as a slot whose index 0 is the element (0, .., first, .., 0).
-wane_slot wane_plan_window(const wane_plan *plan, int operand, uint32_t dim, int64_t first, int64_t count);
+// The elements first[d] .. first[d] + count[d] of every dimension d as a slot, whose index 0 is the element `first`.
+wane_slot wane_plan_window(const wane_plan *plan, int operand, const int64_t *first, const int64_t *count);
 
 // ---- families ---------------------------------------------------------------------------------------------------
 
