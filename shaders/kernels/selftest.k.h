@@ -2,7 +2,7 @@
 // special values, shared memory under barriers, a sum in the order of 128 virtual lanes.
 // Reads 128 f32 from source; writes 8 results for each of 128 cells, then 2 words of the group.
 #if K_PHASE == 1
-#include "math.h"
+#include "elementary.h"
 K_FN uint cell_class(uint word)
 {
     uint size = word & 0x7fffffffu;

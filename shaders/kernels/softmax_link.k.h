@@ -3,7 +3,7 @@
 // is longer than 64 plus the number of blocks.
 #if K_PHASE == 1
 #include "softmax.h"
-#include "math.h"
+#include "elementary.h"
 #include "softmax_link.h"
 
 K_FN row_stats stats_none(void)

@@ -3,7 +3,7 @@
 // The planner guarantees cols <= 2^20 and a window that holds whole rows.
 #if K_PHASE == 1
 #include "softmax.h"
-#include "math.h"
+#include "elementary.h"
 #include "softmax_link.h"
 #include "softmax_columns.h"
 #include "softmax_sweep.h"

@@ -3,7 +3,7 @@
 // the bound window of columns.
 #if K_PHASE == 1
 #include "softmax.h"
-#include "math.h"
+#include "elementary.h"
 #include "softmax_columns.h"
 #include "softmax_sweep.h"
 #else

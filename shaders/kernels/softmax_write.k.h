@@ -1,7 +1,7 @@
 // One group, one slice of a row: the gradient from the coefficients that the link left. Items as in softmax_sweep.
 #if K_PHASE == 1
 #include "softmax.h"
-#include "math.h"
+#include "elementary.h"
 struct row_coefs {
     uint mode;
     float p, target, w, ex, top;

@@ -1,4 +1,4 @@
-// math.h - elementary functions of our own, the same on every device (Vulkan promises log only to 2^-21 near 1, GLSL has
+// elementary.h - elementary functions of our own, the same on every device (Vulkan promises log only to 2^-21 near 1, GLSL has
 // no log1p). Coefficients: minimax fits by iteratively reweighted least squares on the reduced range. Errors are over
 // all f32 arguments of the stated range, in units in the last place of an exact f32 result.
 
