@@ -2,6 +2,7 @@
 //
 // Included by the generated entry of a kernel (src/backend/cpu/entry.c.in), once for each instruction set. The checked
 // build has a prelude of its own, tests/body/prelude_checked.h.
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
