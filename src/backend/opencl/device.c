@@ -55,9 +55,6 @@ static void check_floor(wane_device *device, opencl_device *native)
     } else if (local < 16384) {
         snprintf(reason, sizeof reason, "it has %llu bytes of local memory, and 16384 are needed", (unsigned long long)local);
         refuse(device, reason);
-    } else if (native->lanes < OPENCL_MIN_LANES) {
-        snprintf(reason, sizeof reason, "its groups hold %u work items, and %d are needed", native->lanes, OPENCL_MIN_LANES);
-        refuse(device, reason);
     } else if (native->parameter_bytes < 256) {
         snprintf(reason, sizeof reason, "its kernels take %zu bytes of arguments, and 256 are needed", native->parameter_bytes);
         refuse(device, reason);
@@ -88,7 +85,7 @@ static void describe_limits(wane_device *device, opencl_device *native, cl_devic
     bool large = group >= 256 && limits->shared_bytes >= 32768;
     limits->tier = large && alloc >= 1ull << 30 ? 2 : large && alloc >= 1ull << 29 ? 1 : 0;
     native->lanes = OPENCL_VIRTUAL_LANES;
-    while (native->lanes > group) native->lanes /= 2;
+    while (native->lanes > group && native->lanes > 1) native->lanes /= 2;
 }
 
 static void add_quirk(wane_device *device, const char *quirk)
@@ -100,7 +97,7 @@ static void add_quirk(wane_device *device, const char *quirk)
 void opencl_device_describe(wane_device *device, opencl_device *native, cl_platform_id platform)
 {
     const opencl_api *cl = &native->state->api;
-    char platform_name[96] = "", offers[128], driver[64];
+    char platform_name[64] = "", offers[96], driver[64];
     if (cl->GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof platform_name, platform_name, NULL) != CL_SUCCESS)
         snprintf(platform_name, sizeof platform_name, "a platform without a name");
     platform_name[sizeof platform_name - 1] = 0;
@@ -151,7 +148,6 @@ static wane_status discover_platform(wane_context *context, opencl_state *state,
         }
         device->native = native;
         device->index = index;
-        native->device = device;
         native->id = ids[i];
         opencl_device_describe(device, native, platform);
     }
@@ -208,11 +204,11 @@ wane_status opencl_device_open(wane_device *device)
         if (code) native->nothing = NULL;
     }
     wane_status status = opencl_check(device, code, call, WANE_ERROR_DRIVER);
-    if (status && !device->wrapped) opencl_device_release(native);
+    if (status && !device->wrapped) opencl_device_release(device->context, native);
     return status;
 }
 
-static void device_close(wane_device *device) { opencl_device_release(opencl_of(device)); }
+static void device_close(wane_device *device) { opencl_device_release(device->context, opencl_of(device)); }
 
 const wane_backend wane_backend_opencl = {
     .bit = WANE_BACKEND_OPENCL,

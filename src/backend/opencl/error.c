@@ -1,6 +1,9 @@
 // error.c - what a driver's codes mean to wane.
 #include "backend/opencl/opencl.h"
 
+// What NVIDIA's driver answers once a kernel has faulted; nothing works from then on.
+enum { OPENCL_FAULTED = -9999 };
+
 const char *opencl_error_name(cl_int code)
 {
 #define NAME(code) case code: return #code;
@@ -40,15 +43,13 @@ const char *opencl_error_name(cl_int code)
 
 wane_status opencl_check(wane_device *device, cl_int code, const char *call, wane_status otherwise)
 {
-    // NVIDIA's driver answers -9999 once a kernel has faulted; nothing works from then on
-    const cl_int faulted = -9999;
     wane_status status = otherwise;
     const char *remedy = "the driver's message, if any, precedes this one";
     switch (code) {
     case CL_SUCCESS:
         return WANE_OK;
     case CL_DEVICE_NOT_AVAILABLE:
-    case faulted:
+    case OPENCL_FAULTED:
         return wane_device_lose(device, code, call);
     case CL_OUT_OF_HOST_MEMORY:
         status = WANE_ERROR_HOST_MEMORY;

@@ -82,14 +82,14 @@ opencl_device *opencl_device_new(wane_context *context, opencl_state *state)
     return native;
 }
 
-void opencl_device_release(opencl_device *native)
+void opencl_device_release(wane_context *context, opencl_device *native)
 {
     const opencl_api *cl = &native->state->api;
     while (native->variants) {
         opencl_variant *variant = native->variants;
         native->variants = variant->next;
         cl->ReleaseProgram(variant->program);
-        wane_free(native->device->context, variant);
+        wane_free(context, variant);
     }
     native->variant_count = 0;
     if (native->nothing) cl->ReleaseMemObject(native->nothing);
@@ -109,7 +109,7 @@ void opencl_shutdown(wane_context *context, void *data)
     while (state->devices) {
         opencl_device *native = state->devices;
         state->devices = native->next;
-        opencl_device_release(native);     // a wrapped device that was never opened still holds the host's context
+        opencl_device_release(context, native);     // a wrapped device that was never opened still holds the host's context
         wane_mutex_fini(native->lock);
         wane_free(context, native->lock);
         wane_free(context, native);

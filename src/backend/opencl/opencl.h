@@ -11,7 +11,6 @@
 
 enum {
     OPENCL_VIRTUAL_LANES = 128,             // lanes that a kernel is written for; a smaller group runs several each
-    OPENCL_MIN_LANES     = 8,               // where the search for a group that a kernel's registers allow ends
     OPENCL_GRID_WIDTH    = 65535,           // groups of one dimension; more make a second one
     OPENCL_SLOT_BYTES    = 256              // of the buffer that stands where a pass binds nothing
 };
@@ -57,7 +56,6 @@ typedef struct opencl_variant {
 struct opencl_device {
     opencl_device *next;
     opencl_state *state;
-    wane_device *device;
     cl_device_id id;
     cl_context context;                     // own, or the host's, retained
     cl_command_queue queue;                 // the same; for run, read and write
@@ -103,7 +101,7 @@ extern const wane_backend wane_backend_opencl;
 // loader.c
 wane_status opencl_load(wane_context *context, opencl_state **out);      // *out stays NULL where there is no driver
 opencl_device *opencl_device_new(wane_context *context, opencl_state *state);
-void opencl_device_release(opencl_device *native);                       // driver objects; may be called again
+void opencl_device_release(wane_context *context, opencl_device *native);    // driver objects; may be called again
 void opencl_shutdown(wane_context *context, void *state);
 
 // error.c
