@@ -8,7 +8,7 @@
 static void cache_key(const vulkan_device *d, char *key, size_t bytes)
 {
     char uuid[2 * VK_UUID_SIZE + 1];
-    for (int i = 0; i < VK_UUID_SIZE; i++)
+    for (uint32_t i = 0; i < VK_UUID_SIZE; i++)
         snprintf(uuid + 2 * i, 3, "%02x", (unsigned)d->properties.pipelineCacheUUID[i]);
     snprintf(key, bytes, "vulkan-%08x-%08x-%08x-%s-%s", (unsigned)d->properties.vendorID, (unsigned)d->properties.deviceID,
              (unsigned)d->properties.driverVersion, uuid, vulkan_modules_hash);

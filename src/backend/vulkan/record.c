@@ -93,6 +93,7 @@ static wane_status bind_slot(const work *w, const wane_pass *pass, uint32_t inde
     *base = 0;
     if (slot->operand == WANE_SLOT_NONE || slot->byte_length == 0) return WANE_OK;
     const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? w->workspace : &w->operands[slot->operand];
+    if (!range->buffer) return WANE_OK;     // a view without elements needs no memory
     const char *name = slot->operand == WANE_SLOT_WORKSPACE ? "workspace" : w->plan->operands[slot->operand].role->name;
     const VkPhysicalDeviceLimits *limits = &d->properties.limits;
     uint64_t align = limits->minStorageBufferOffsetAlignment < 4 ? 4 : limits->minStorageBufferOffsetAlignment;
@@ -133,12 +134,8 @@ static bool make_grid(const wane_device *device, const wane_pass *pass, uint32_t
 }
 
 // Everything that could be wrong with a record, before anything is recorded.
-static wane_status check_passes(const work *w, const vulkan_recorder *recorder)
+static wane_status check_passes(const work *w)
 {
-    if (w->plan->pass_count > recorder->capacity - recorder->used)
-        return wane_fail(w->device->context, WANE_ERROR_CAPACITY, "recorder",
-                         "%u dispatches are needed and %u are left: reset it, or make it larger",
-                         (unsigned)w->plan->pass_count, (unsigned)(recorder->capacity - recorder->used));
     for (uint32_t i = 0; i < w->plan->pass_count; i++) {
         const wane_pass *pass = &w->plan->passes[i];
         VkDescriptorBufferInfo info;
@@ -200,15 +197,18 @@ static void record_passes(const work *w, vulkan_recorder *recorder, uint32_t beg
     }
 }
 
-wane_status vulkan_record(wane_device *device, const wane_plan *plan, const vulkan_program *program,
-                          vulkan_recorder *recorder, const wane_range *operands, const wane_range *workspace,
-                          VkCommandBuffer commands)
+wane_status vulkan_check(wane_device *device, const wane_plan *plan, const wane_range *operands,
+                         const wane_range *workspace)
+{
+    const work w = {device, plan, NULL, operands, workspace};
+    return check_passes(&w);
+}
+
+void vulkan_record(wane_device *device, const wane_plan *plan, const vulkan_program *program, vulkan_recorder *recorder,
+                   const wane_range *operands, const wane_range *workspace, VkCommandBuffer commands)
 {
     const work w = {device, plan, program, operands, workspace};
-    wane_status status = check_passes(&w, recorder);
-    if (status) return status;
     record_passes(&w, recorder, 0, plan->pass_count, commands);
-    return WANE_OK;
 }
 
 // ---- run ----------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ wane_status vulkan_run(wane_device *device, const wane_plan *plan, void *program
         return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, device->id,
                          "was wrapped without a VkQueue: use wane_record_vulkan, or give a queue");
     recorder->used = 0;
-    status = check_passes(&w, recorder);
+    status = check_passes(&w);
     for (uint32_t begin = 0; begin < plan->pass_count && !status; begin += SUBMIT_PASSES)
         status = submit_passes(&w, recorder, begin, begin + SUBMIT_PASSES < plan->pass_count ? begin + SUBMIT_PASSES
                                                                                              : plan->pass_count);

@@ -210,8 +210,11 @@ void vulkan_recorder_reset(wane_device *device, void *recorder);
 void vulkan_recorder_destroy(wane_device *device, void *recorder);
 wane_status vulkan_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
                        const wane_range *operands, const wane_range *workspace);
-wane_status vulkan_record(wane_device *device, const wane_plan *plan, const vulkan_program *program,
-                          vulkan_recorder *recorder, const wane_range *operands, const wane_range *workspace,
-                          VkCommandBuffer commands);
+// Whether the plan's passes fit these ranges: everything that could be wrong with a record.
+wane_status vulkan_check(wane_device *device, const wane_plan *plan, const wane_range *operands,
+                         const wane_range *workspace);
+// Cannot fail: vulkan_check has passed, and the recorder's capacity has been taken.
+void vulkan_record(wane_device *device, const wane_plan *plan, const vulkan_program *program, vulkan_recorder *recorder,
+                   const wane_range *operands, const wane_range *workspace, VkCommandBuffer commands);
 
 #endif
