@@ -266,7 +266,7 @@ static int train_all(wane_device *const *devices, int count, const digits_data *
         wane_device_info info = {.struct_size = sizeof info};
         bool usable = wane_device_selftest(devices[i]) == WANE_OK;
         if (wane_device_get_info(devices[i], &info) != WANE_OK) continue;
-        printf("%s: %s (%s)\n", info.id, info.name, info.driver);
+        printf("%s: %s\n", info.id, info.name);
         fflush(stdout);
         if (!usable) {
             printf("  skipped: %s\n\n", info.reason);

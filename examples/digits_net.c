@@ -31,6 +31,7 @@ static const char *parse_row(const char *text, float *pixels, int32_t *label)
             pixels[i] = (float)value / 16.0f;
         } else {
             *label = (int32_t)value;
+            if (*end && *end != '\n' && *end != '\r') return "a row has more than 65 numbers";
         }
         text = end + 1;
     }

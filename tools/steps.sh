@@ -41,8 +41,8 @@ step() {
 
 # Drivers compile kernels when they first see them, and keep the results: in the build folder, not in the home folder.
 use_caches_in() {
-    POCL_CACHE_DIR=$1/cache/pocl
-    MESA_SHADER_CACHE_DIR=$1/cache/mesa
+    POCL_CACHE_DIR=$1/pocl-cache
+    MESA_SHADER_CACHE_DIR=$1/mesa-cache
     export POCL_CACHE_DIR MESA_SHADER_CACHE_DIR
     mkdir -p "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 }
@@ -62,8 +62,8 @@ configure() {
     fi
     step "Configuring ($configure_build)" "$configure_build/configure.log" \
         cmake -S "$configure_source" -B "$configure_build" "$@" || return 1
-    # one line says which backends are in, and what the others need
-    sed -n 's/^-- \(wane [0-9].*\)/    \1/p' "$configure_build/configure.log"
+    # which backends are in, and what the others need
+    sed -n 's/^-- \(wane[ :].*\)/    \1/p' "$configure_build/configure.log"
 }
 
 processors() {
