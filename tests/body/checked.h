@@ -19,7 +19,7 @@
 enum { BODY_MAX_SLOTS = 8, BODY_MAX_WORDS = 64, BODY_MAX_SHARED_WORDS = 4096, BODY_MAX_SITES = 1024 };
 
 typedef enum body_access { BODY_ACCESS_none, BODY_ACCESS_r, BODY_ACCESS_w, BODY_ACCESS_rw } body_access;
-typedef enum body_kind { BODY_LOAD, BODY_STORE, BODY_SHARED_LOAD, BODY_SHARED_STORE, BODY_BARRIER, BODY_CONVERSION } body_kind;
+typedef enum body_kind { BODY_LOAD, BODY_STORE, BODY_SHARED_LOAD, BODY_SHARED_STORE, BODY_BARRIER } body_kind;
 
 // Times count rounds between barriers over the life of the program; 0 is never, 1 before any kernel.
 typedef struct body_trace {

@@ -55,6 +55,9 @@ static inline __attribute__((unused)) int k_max_int(int a, int b, body_site s) {
 static inline __attribute__((unused)) int k_min_int(int a, int b, body_site s) { (void)s; return a < b ? a : b; }
 #define K_MAX(a, b) _Generic((a) + (b), float: body_max_float, int: k_max_int, uint: k_max_uint)((a), (b), K_HERE)
 #define K_MIN(a, b) _Generic((a) + (b), float: body_min_float, int: k_min_int, uint: k_min_uint)((a), (b), K_HERE)
+// both sides are evaluated, as in prelude_c.h
+#define K_SELECT(condition, a, b) k_select(condition, a, b)
+static inline __attribute__((unused)) float k_select(bool condition, float a, float b) { return condition ? a : b; }
 #define K_UNROLL
 
 // The declarations of a kernel from kernels.def.
