@@ -26,7 +26,6 @@
         uint valid = K_SL(count, REDUCE_LANES);
         if (K_W(mode) == MODE_COUNT) {
             K_ST(work, SOFTMAX_WEIGHT_SUM, K_BITS(total));
-            K_ST(work, SOFTMAX_VALID, valid);
         } else {
             uint loss = K_BITS(total);
             if (K_P(reduction) == REDUCE_MEAN) {
