@@ -26,7 +26,8 @@ static void text(opencl_device *native, cl_device_info what, char *out, size_t c
 static unsigned version(const char *answer)
 {
     unsigned major = 0, minor = 0;
-    if (sscanf(answer, "OpenCL C %u.%u", &major, &minor) != 2 && sscanf(answer, "OpenCL %u.%u", &major, &minor) != 2) return 0;
+    if (sscanf(answer, "OpenCL C %u.%u", &major, &minor) != 2 && sscanf(answer, "OpenCL %u.%u", &major, &minor) != 2)
+        return 0;
     return major * 100 + minor;
 }
 
@@ -53,10 +54,12 @@ static void check_floor(wane_device *device, opencl_device *native)
     } else if (!number(native, CL_DEVICE_ENDIAN_LITTLE)) {
         refuse(device, "it is big-endian (CL_DEVICE_ENDIAN_LITTLE is 0)");
     } else if (local < 16384) {
-        snprintf(reason, sizeof reason, "it has %llu bytes of local memory, and 16384 are needed", (unsigned long long)local);
+        snprintf(reason, sizeof reason, "it has %llu bytes of local memory, and 16384 are needed",
+                 (unsigned long long)local);
         refuse(device, reason);
     } else if (native->parameter_bytes < 256) {
-        snprintf(reason, sizeof reason, "its kernels take %zu bytes of arguments, and 256 are needed", native->parameter_bytes);
+        snprintf(reason, sizeof reason, "its kernels take %zu bytes of arguments, and 256 are needed",
+                 native->parameter_bytes);
         refuse(device, reason);
     }
 }
@@ -68,7 +71,8 @@ static void describe_limits(wane_device *device, opencl_device *native, cl_devic
     uint64_t group = number(native, CL_DEVICE_MAX_WORK_GROUP_SIZE);
     uint64_t units = number(native, CL_DEVICE_MAX_COMPUTE_UNITS);
     size_t sizes[16] = {0};
-    if (native->state->api.GetDeviceInfo(native->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) == CL_SUCCESS
+    if (native->state->api.GetDeviceInfo(native->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL)
+            == CL_SUCCESS
         && sizes[0])
         group = wane_min_u64(group, sizes[0]);
     wane_limits *limits = &device->limits;
@@ -124,7 +128,8 @@ void opencl_device_describe(wane_device *device, opencl_device *native, cl_platf
 
 // Adds the devices of one platform that are not listed yet. `seen` counts them over all platforms, since a discovery
 // that ran out of memory is begun again.
-static wane_status discover_platform(wane_context *context, opencl_state *state, cl_platform_id platform, uint32_t *seen)
+static wane_status discover_platform(wane_context *context, opencl_state *state, cl_platform_id platform,
+                                     uint32_t *seen)
 {
     const opencl_api *cl = &state->api;
     cl_uint count = 0;
@@ -226,5 +231,5 @@ const wane_backend wane_backend_opencl = {
     .recorder_create = opencl_recorder_create,
     .recorder_reset = opencl_recorder_reset,
     .recorder_destroy = opencl_recorder_destroy,
-    .run = opencl_run
+    .run = opencl_run,
 };

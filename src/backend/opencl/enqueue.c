@@ -1,7 +1,7 @@
 // enqueue.c - a recorder's kernel objects, and the passes of a plan enqueued with them.
 //
-// An in-order queue needs nothing between passes. On an out-of-order one a barrier stands before each pass that does not
-// go with the previous one. Enqueuing makes no object but the event that the caller asks for, and allocates nothing.
+// An in-order queue needs nothing between passes. On an out-of-order one a barrier stands before each pass that does
+// not go with the previous one. Enqueuing makes no object but the event that the caller asks for; it allocates nothing.
 #include "backend/opencl/opencl.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ wane_status opencl_recorder_create(wane_device *device, const wane_plan *const *
                                    uint32_t count, uint32_t dispatch_capacity, void **out)
 {
     (void)plans;
-    (void)dispatch_capacity;                // arguments are copied when a pass is enqueued
+    (void)dispatch_capacity; // arguments are copied when a pass is enqueued
     opencl_device *native = opencl_of(device);
     wane_mutex_lock(native->lock);
     uint32_t most = native->variant_count;
@@ -85,7 +85,8 @@ static cl_int set_slots(wane_device *device, cl_kernel kernel, const wane_pass *
     cl_ulong offsets[WANE_MAX_SLOTS] = {0};
     for (uint32_t i = 0; i < count; i++) {
         const wane_slot *slot = &pass->slots[i];
-        const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace : &operands[slot->operand < 0 ? 0 : slot->operand];
+        const wane_range *range =
+            slot->operand == WANE_SLOT_WORKSPACE ? workspace : &operands[slot->operand < 0 ? 0 : slot->operand];
         cl_mem memory = opencl_of(device)->nothing;
         if (slot->operand != WANE_SLOT_NONE && range->buffer) {
             memory = (cl_mem)(uintptr_t)range->buffer->native[0];
@@ -97,14 +98,16 @@ static cl_int set_slots(wane_device *device, cl_kernel kernel, const wane_pass *
     return cl->SetKernelArg(kernel, count, count * sizeof *offsets, offsets);
 }
 
-static cl_int set_values(wane_device *device, cl_kernel kernel, const wane_plan *plan, const wane_pass *pass, uint32_t grid_x)
+static cl_int set_values(wane_device *device, cl_kernel kernel, const wane_plan *plan, const wane_pass *pass,
+                         uint32_t grid_x)
 {
     const opencl_api *cl = opencl_calls(device);
     const wane_kernel_info *info = &wane_kernels[pass->kernel];
     uint32_t window[WANE_MAX_WINDOW];
     memcpy(window, pass->window, sizeof window);
     window[1] = grid_x;
-    cl_int code = cl->SetKernelArg(kernel, info->slot_count + 1u, info->record_words * 4u, plan->records[pass->record].words);
+    cl_int code =
+        cl->SetKernelArg(kernel, info->slot_count + 1u, info->record_words * 4u, plan->records[pass->record].words);
     return code ? code : cl->SetKernelArg(kernel, info->slot_count + 2u, info->window_words * 4u, window);
 }
 
@@ -127,11 +130,12 @@ static wane_status enqueue_pass(wane_device *device, const wane_plan *plan, cons
     return opencl_check(device, code, call, WANE_ERROR_SUBMIT);
 }
 
-// What begins the work: on an out-of-order queue a barrier for what the caller waits for, in order the first pass waits.
+// What begins the work: on an out-of-order queue a barrier for the caller's events; in order the first pass waits.
 static wane_status begin(wane_device *device, const opencl_target *target)
 {
     if (!target->out_of_order || !target->wait_count) return WANE_OK;
-    cl_int code = opencl_calls(device)->EnqueueBarrierWithWaitList(target->queue, target->wait_count, target->wait_list, NULL);
+    cl_int code =
+        opencl_calls(device)->EnqueueBarrierWithWaitList(target->queue, target->wait_count, target->wait_list, NULL);
     return opencl_check(device, code, "clEnqueueBarrierWithWaitList", WANE_ERROR_SUBMIT);
 }
 
@@ -143,7 +147,7 @@ wane_status opencl_enqueue(wane_device *device, const wane_plan *plan, const ope
     wane_status status = begin(device, target);
     // the end of the last pass is the end of all, unless others run beside it
     bool marker = plan->pass_count == 0
-        || (target->out_of_order && plan->passes[plan->pass_count - 1].flags & WANE_PASS_WITH_PREVIOUS);
+                  || (target->out_of_order && plan->passes[plan->pass_count - 1].flags & WANE_PASS_WITH_PREVIOUS);
     for (uint32_t i = 0; i < plan->pass_count && status == WANE_OK; i++) {
         const wane_pass *pass = &plan->passes[i];
         opencl_kernel object = {program->variants[i], kernel_of(recorder, program->variants[i])};
@@ -179,7 +183,7 @@ wane_status opencl_run(wane_device *device, const wane_plan *plan, void *program
     opencl_device *native = opencl_of(device);
     cl_event done = NULL;
     opencl_target target = {native->queue, native->out_of_order, 0, NULL, &done};
-    if (native->out_of_order)               // a host's queue: what the host enqueued before comes first
+    if (native->out_of_order) // a host's queue: what the host enqueued before comes first
         status = opencl_check(device, cl->EnqueueBarrierWithWaitList(native->queue, 0, NULL, NULL),
                               "clEnqueueBarrierWithWaitList", WANE_ERROR_SUBMIT);
     if (status == WANE_OK) status = opencl_enqueue(device, plan, program, recorder, operands, workspace, &target);

@@ -1,5 +1,5 @@
 # Makes one self-contained text of a kernel: puts every #include "..." in its place, recursively, and writes the result
-# as a C array of bytes. Run at build time: cmake -DENTRY=.. -DNAME=.. -DOUT=.. -DDIRS=a|b|.. -DROOTS=.. -P flatten.cmake
+# as a C array of bytes. Run as cmake -DENTRY=.. -DNAME=.. -DOUT=.. -DDIRS=a|b|.. -DROOTS=a|b|.. -P flatten.cmake
 #
 # Texts are handled as single strings, never as lists, and cut with string(FIND) and string(SUBSTRING): semicolons,
 # brackets and backslashes pass unharmed. Lines of comment alone become empty lines; #line directives and kept line
@@ -40,8 +40,8 @@ function(count_lines text out)
     set(${out} ${count} PARENT_SCOPE)
 endfunction()
 
-# A kernel's body is included twice: K_PHASE 1 up to its first #else, K_PHASE 2 from there. What the other phase includes
-# is left out. Answers which inclusion this is (0: not a body) and the line of the #else.
+# A kernel's body is included twice: K_PHASE 1 up to its first #else, K_PHASE 2 from there. What the other phase
+# includes is left out. Answers which inclusion this is (0: not a body) and the line of the #else.
 function(phase_of path text phase split)
     set(${phase} 0 PARENT_SCOPE)
     string(FIND "${text}" "\n#else\n" at)

@@ -29,8 +29,8 @@ static wane_status check_device(wane_context *context, const opencl_api *cl, con
     size_t bytes = 0;
     cl_int code = cl->GetContextInfo(desc->context, CL_CONTEXT_DEVICES, sizeof ids, ids, &bytes);
     if (code)
-        return wane_fail_native(context, WANE_ERROR_MISMATCH, code, "clGetContextInfo answered %s: is `context` a cl_context?",
-                                opencl_error_name(code));
+        return wane_fail_native(context, WANE_ERROR_MISMATCH, code,
+                                "clGetContextInfo answered %s: is `context` a cl_context?", opencl_error_name(code));
     for (size_t i = 0; i < bytes / sizeof *ids; i++)
         if (ids[i] == desc->device) return WANE_OK;
     return wane_fail(context, WANE_ERROR_MISMATCH, "device", "is not one of the cl_context's devices");
@@ -48,7 +48,8 @@ static wane_status check_queue(wane_context *context, const opencl_api *cl, cl_c
     if (!code) code = cl->GetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
     if (code)
         return wane_fail_native(context, WANE_ERROR_MISMATCH, code,
-                                "clGetCommandQueueInfo answered %s: is `queue` a cl_command_queue?", opencl_error_name(code));
+                                "clGetCommandQueueInfo answered %s: is `queue` a cl_command_queue?",
+                                opencl_error_name(code));
     if (queue_context != owner || queue_device != id)
         return wane_fail(context, WANE_ERROR_MISMATCH, "queue", "belongs to another cl_context or cl_device_id");
     *out_of_order = (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
@@ -81,13 +82,14 @@ static wane_status wrap(wane_context *context, const wane_opencl_device_desc *de
     cl_platform_id platform = NULL;
     cl_int code = cl->GetDeviceInfo(desc->device, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
     if (code)
-        return wane_fail_native(context, WANE_ERROR_DRIVER, code, "clGetDeviceInfo answered %s", opencl_error_name(code));
+        return wane_fail_native(context, WANE_ERROR_DRIVER, code, "clGetDeviceInfo answered %s",
+                                opencl_error_name(code));
 
     char id[32];
     snprintf(id, sizeof id, "opencl:wrapped:%u", state->wrapped);
     opencl_device *native = opencl_device_new(context, state);
     wane_device *device = native ? wane_device_add(context, &wane_backend_opencl, id) : NULL;
-    if (!device) return wane_no_memory(context);            // native, still empty, goes with the state
+    if (!device) return wane_no_memory(context); // native, still empty, goes with the state
     state->wrapped++;
     device->native = native;
     device->hidden = true;
@@ -136,13 +138,14 @@ static wane_status check_memory(wane_device *device, cl_mem memory, uint64_t byt
     if (!code) code = cl->GetMemObjectInfo(memory, CL_MEM_TYPE, sizeof type, &type, NULL);
     if (!code) code = cl->GetMemObjectInfo(memory, CL_MEM_SIZE, sizeof size, &size, NULL);
     if (code)
-        return wane_fail_native(device->context, WANE_ERROR_MISMATCH, code, "%s: clGetMemObjectInfo answered %s: is it a cl_mem?",
-                                name, opencl_error_name(code));
+        return wane_fail_native(device->context, WANE_ERROR_MISMATCH, code,
+                                "%s: clGetMemObjectInfo answered %s: is it a cl_mem?", name, opencl_error_name(code));
     if (owner != opencl_of(device)->context || type != CL_MEM_OBJECT_BUFFER)
         return wane_fail(device->context, WANE_ERROR_MISMATCH, name, "is no buffer of the device's cl_context");
     if (bytes > size)
-        return wane_fail(device->context, WANE_ERROR_BOUNDS, name, "is said to have %llu bytes, and its cl_mem has %llu",
-                         (unsigned long long)bytes, (unsigned long long)size);
+        return wane_fail(device->context, WANE_ERROR_BOUNDS, name,
+                         "is said to have %llu bytes, and its cl_mem has %llu", (unsigned long long)bytes,
+                         (unsigned long long)size);
     return WANE_OK;
 }
 
@@ -184,8 +187,8 @@ static wane_status check_objects(const wane_executable *executable, const wane_r
 }
 
 // Native handles are checked here, since core knows only their sizes as they were told.
-static wane_status check_natives(const wane_executable *executable, const wane_buffer *temporary, const wane_range *operands,
-                                 const wane_range *workspace)
+static wane_status check_natives(const wane_executable *executable, const wane_buffer *temporary,
+                                 const wane_range *operands, const wane_range *workspace)
 {
     const wane_plan *plan = executable->plan;
     wane_status status = WANE_OK;
@@ -193,14 +196,15 @@ static wane_status check_natives(const wane_executable *executable, const wane_b
         const wane_range *range = i < plan->operand_count ? &operands[i] : workspace;
         const char *name = i < plan->operand_count ? plan->operands[i].role->name : "workspace";
         if (range->buffer >= temporary && range->buffer <= temporary + WANE_MAX_OPERANDS)
-            status = check_memory(executable->device, (cl_mem)(uintptr_t)range->buffer->native[0], range->buffer->bytes, name);
+            status = check_memory(executable->device, (cl_mem)(uintptr_t)range->buffer->native[0], range->buffer->bytes,
+                                  name);
     }
     return status;
 }
 
 wane_status wane_enqueue_opencl(wane_executable *executable, wane_recorder *recorder, const wane_args *args,
-                                struct _cl_command_queue *queue, uint32_t wait_count, struct _cl_event *const *wait_list,
-                                struct _cl_event **event)
+                                struct _cl_command_queue *queue, uint32_t wait_count,
+                                struct _cl_event *const *wait_list, struct _cl_event **event)
 {
     if (!executable) return WANE_ERROR_NULL_ARGUMENT;
     wane_device *device = executable->device;
@@ -208,10 +212,11 @@ wane_status wane_enqueue_opencl(wane_executable *executable, wane_recorder *reco
     if (status) return status;
     if (!queue) return wane_fail(executable->context, WANE_ERROR_NULL_ARGUMENT, "queue", "must not be NULL");
     if (wait_count && !wait_list)
-        return wane_fail(executable->context, WANE_ERROR_NULL_ARGUMENT, "wait_list", "is NULL, and wait_count is %u", wait_count);
+        return wane_fail(executable->context, WANE_ERROR_NULL_ARGUMENT, "wait_list", "is NULL, and wait_count is %u",
+                         wait_count);
     opencl_target target = {queue, false, wait_count, wait_count ? wait_list : NULL, event};
-    status = check_queue(executable->context, opencl_calls(device), queue, opencl_of(device)->context, opencl_of(device)->id,
-                         &target.out_of_order);
+    status = check_queue(executable->context, opencl_calls(device), queue, opencl_of(device)->context,
+                         opencl_of(device)->id, &target.out_of_order);
     if (status) return status;
     wane_buffer temporary[WANE_MAX_OPERANDS + 1];
     wane_range operands[WANE_MAX_OPERANDS], workspace;
@@ -223,5 +228,6 @@ wane_status wane_enqueue_opencl(wane_executable *executable, wane_recorder *reco
     if (status == WANE_OK) status = check_natives(executable, temporary, operands, &workspace);
     if (status == WANE_OK) status = wane_recorder_take(recorder, executable);
     if (status) return status;
-    return opencl_enqueue(device, executable->plan, executable->program, recorder->native, operands, &workspace, &target);
+    return opencl_enqueue(device, executable->plan, executable->program, recorder->native, operands, &workspace,
+                          &target);
 }

@@ -109,7 +109,8 @@ void opencl_shutdown(wane_context *context, void *data)
     while (state->devices) {
         opencl_device *native = state->devices;
         state->devices = native->next;
-        opencl_device_release(context, native);     // a wrapped device that was never opened still holds the host's context
+        // a wrapped device that was never opened still holds the host's context
+        opencl_device_release(context, native);
         wane_mutex_fini(native->lock);
         wane_free(context, native->lock);
         wane_free(context, native);

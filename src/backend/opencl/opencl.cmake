@@ -1,5 +1,5 @@
 # The OpenCL backend: every kernel as one self-contained text, compiled by the device's driver at run time. Needs
-# OpenCL's C headers to build and nothing at run time: the loader looks for a driver, and finds none where there is none.
+# OpenCL's C headers to build, and nothing at run time: where the loader finds no driver there are no devices.
 
 set(opencl_dirs
     ${PROJECT_SOURCE_DIR}/shaders ${PROJECT_SOURCE_DIR}/shaders/kernels ${WANE_GENERATED}/shaders

@@ -106,7 +106,7 @@ void opencl_shutdown(wane_context *context, void *state);
 
 // error.c
 const char *opencl_error_name(cl_int code);
-// WANE_OK for CL_SUCCESS; else logs the call and returns what the code means, `otherwise` where it means nothing special.
+// WANE_OK for CL_SUCCESS; else logs the call and returns what the code means, `otherwise` if that is nothing special.
 wane_status opencl_check(wane_device *device, cl_int code, const char *call, wane_status otherwise);
 
 // device.c

@@ -1,4 +1,4 @@
-// program.c - compiles kernels: once for each kernel, constants and group size on a device, whatever the plans' extents.
+// program.c - compiles kernels: once for each kernel, constants and group size on a device, whatever the extents.
 //
 // The source is compiled unless the host's cache has a binary. A binary that the driver does not take is dropped
 // without a word, and the source compiled.
@@ -11,12 +11,14 @@
 typedef struct opencl_text {
     const unsigned char *text;
     const size_t *bytes;
-    const char *consts[WANE_MAX_CONSTS + 1];                // names by id; 0 is the group size
+    const char *consts[WANE_MAX_CONSTS + 1]; // names by id; 0 is the group size
 } opencl_text;
 
 #define CONST_NAME(id, name) [id] = #name,
-#define WANE_KERNEL(name, NAME, unit)                                                                                 \
-    [WANE_KERNEL_##NAME] = {wane_opencl_text_##name, &wane_opencl_bytes_##name, {[0] = "lanes", NAME##_CONSTS(CONST_NAME)}},
+#define WANE_KERNEL(name, NAME, unit)                            \
+    [WANE_KERNEL_##NAME] = {wane_opencl_text_##name,             \
+                            &wane_opencl_bytes_##name,           \
+                            {[0] = "lanes", NAME##_CONSTS(CONST_NAME)}},
 static const opencl_text texts[WANE_KERNEL_COUNT] = {
 #include "core/kernels.def"
 };
@@ -68,7 +70,8 @@ static size_t probe(wane_device *device, const opencl_variant *variant, cl_int *
     cl_kernel kernel = cl->CreateKernel(variant->program, name, code);
     if (*code) return 0;
     size_t lanes = 0;
-    *code = cl->GetKernelWorkGroupInfo(kernel, opencl_of(device)->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof lanes, &lanes, NULL);
+    *code = cl->GetKernelWorkGroupInfo(kernel, opencl_of(device)->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof lanes, &lanes,
+                                       NULL);
     cl->ReleaseKernel(kernel);
     return *code ? 0 : lanes;
 }
@@ -102,8 +105,8 @@ static void to_cache(wane_device *device, const opencl_variant *variant, const c
     size_t *sizes = wane_alloc(device->context, count * sizeof *sizes);
     unsigned char **binaries = wane_alloc(device->context, count * sizeof *binaries);
     bool known = ids && sizes && binaries
-        && !cl->GetProgramInfo(variant->program, CL_PROGRAM_DEVICES, count * sizeof *ids, ids, NULL)
-        && !cl->GetProgramInfo(variant->program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes, sizes, NULL);
+                 && !cl->GetProgramInfo(variant->program, CL_PROGRAM_DEVICES, count * sizeof *ids, ids, NULL)
+                 && !cl->GetProgramInfo(variant->program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes, sizes, NULL);
     cl_uint own = 0;
     while (known && own < count && ids[own] != opencl_of(device)->id) own++;
     unsigned char *binary = known && own < count && sizes[own] ? wane_alloc(device->context, sizes[own]) : NULL;
@@ -124,14 +127,15 @@ static wane_status report(wane_device *device, const opencl_variant *variant, cl
     const opencl_api *cl = opencl_calls(device);
     size_t bytes = 0;
     char *log = NULL;
-    if (!cl->GetProgramBuildInfo(variant->program, opencl_of(device)->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes) && bytes)
+    if (!cl->GetProgramBuildInfo(variant->program, opencl_of(device)->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes)
+        && bytes)
         log = wane_alloc(device->context, bytes + 1);
     if (log && cl->GetProgramBuildInfo(variant->program, opencl_of(device)->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL))
         log[0] = 0;
-    wane_status status = wane_fail_native(
-        device->context, WANE_ERROR_BUILD, code, "%s (%s, %s): clBuildProgram answered %s (%d) for %s with %s: %.600s",
-        device->id, device->name, device->driver, opencl_error_name(code), (int)code, wane_kernels[variant->kernel].name,
-        options, log ? log : "no log");
+    wane_status status = wane_fail_native(device->context, WANE_ERROR_BUILD, code,
+                                          "%s (%s, %s): clBuildProgram answered %s (%d) for %s with %s: %.600s",
+                                          device->id, device->name, device->driver, opencl_error_name(code), (int)code,
+                                          wane_kernels[variant->kernel].name, options, log ? log : "no log");
     wane_free(device->context, log);
     return status;
 }
@@ -162,8 +166,8 @@ static wane_status from_source(wane_device *device, opencl_variant *variant, con
     return status;
 }
 
-// Compiles for the device's group size, and for half of it as often as the kernel takes more registers than such a group
-// has: results do not depend on the size of groups.
+// Compiles for the device's group size, and for half of it as often as the kernel takes more registers than such a
+// group has: results do not depend on the size of groups.
 static wane_status build(wane_device *device, opencl_variant *variant)
 {
     for (;;) {
@@ -180,8 +184,9 @@ static wane_status build(wane_device *device, opencl_variant *variant)
         }
         drop(opencl_calls(device), variant);
         if (variant->lanes == 1)
-            return wane_fail_native(device->context, WANE_ERROR_BUILD, 0, "%s: its compiler allows no group at all for %s",
-                                    device->id, wane_kernels[variant->kernel].name);
+            return wane_fail_native(device->context, WANE_ERROR_BUILD, 0,
+                                    "%s: its compiler allows no group at all for %s", device->id,
+                                    wane_kernels[variant->kernel].name);
         wane_log(device->context, WANE_LOG_INFO, "%s: %s allows groups of %zu work items, %u were wanted", device->id,
                  wane_kernels[variant->kernel].name, lanes, variant->lanes);
         variant->lanes /= 2;
@@ -218,17 +223,20 @@ static wane_status find_variant(wane_device *device, const wane_pass *pass, cons
 static wane_status check_arguments(wane_device *device, uint16_t kernel)
 {
     const wane_kernel_info *info = &wane_kernels[kernel];
-    size_t bytes = info->slot_count * (sizeof(void *) + sizeof(uint64_t)) + (size_t)(info->record_words + info->window_words) * 4;
+    size_t bytes =
+        info->slot_count * (sizeof(void *) + sizeof(uint64_t)) + (size_t)(info->record_words + info->window_words) * 4;
     if (bytes <= opencl_of(device)->parameter_bytes) return WANE_OK;
-    return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, device->id, "%s takes %zu bytes of arguments, the device %zu",
-                     info->name, bytes, opencl_of(device)->parameter_bytes);
+    return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, device->id,
+                     "%s takes %zu bytes of arguments, the device %zu", info->name, bytes,
+                     opencl_of(device)->parameter_bytes);
 }
 
 wane_status opencl_program_create(wane_device *device, const wane_plan *plan, void **out)
 {
     wane_status status = wane_device_check(device);
     if (status) return status;
-    opencl_program *program = wane_alloc(device->context, sizeof *program + plan->pass_count * sizeof *program->variants);
+    opencl_program *program =
+        wane_alloc(device->context, sizeof *program + plan->pass_count * sizeof *program->variants);
     if (!program) return wane_no_memory(device->context);
     program->count = plan->pass_count;
     wane_mutex_lock(opencl_of(device)->lock);
