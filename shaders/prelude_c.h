@@ -34,9 +34,16 @@ static inline __attribute__((always_inline)) float K_FLT(uint u) { float x; memc
 #define K_INT(x) ((int)(x))
 // Of |x| < 2^31 alone: a conversion and a comparison, which every instruction set vectorises.
 #define K_FLOOR(x) k_floor(x)
-static inline __attribute__((always_inline)) float k_floor(float x) { float t = (float)(int)x; return t > x ? t - 1.0f : t; }
+static inline __attribute__((always_inline)) float k_floor(float x) { float t = (float)(int)x; return t - (float)(t > x); }
 #define K_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define K_MIN(a, b) ((a) < (b) ? (a) : (b))
+// A selection by bits: branches in an inner loop would keep compilers from vectorising it.
+#define K_SELECT(condition, a, b) k_select(condition, a, b)
+static inline __attribute__((always_inline)) float k_select(bool condition, float a, float b)
+{
+    uint mask = 0u - (uint)condition;
+    return K_FLT((K_BITS(a) & mask) | (K_BITS(b) & ~mask));
+}
 #define K_UNROLL
 
 // The declarations of a kernel from kernels.def.

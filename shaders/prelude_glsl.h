@@ -39,6 +39,7 @@
 #define K_FLOOR(x) floor(x)
 #define K_MAX(a, b) max(a, b)
 #define K_MIN(a, b) min(a, b)
+#define K_SELECT(condition, a, b) ((condition) ? (a) : (b))
 #define K_UNROLL [[unroll]]
 
 // The declarations of a kernel from kernels.def.

@@ -6,7 +6,8 @@
 // exp(0) is exactly 1, on which merging with an empty part relies.
 K_FN float k_exp(float x)
 {
-    float c = K_MIN(K_MAX(x, -87.3f), 88.72f);
+    float low = K_SELECT(x > -87.3f, x, -87.3f);
+    float c = K_SELECT(low < 88.72f, low, 88.72f);
     float n = K_FLOOR(c * 1.44269504f + 0.5f);
     float r = c - n * 0.693359375f;
     r = r - n * -2.12194440e-4f;
@@ -16,7 +17,7 @@ K_FN float k_exp(float x)
     int a = K_INT(n) / 2;
     int b = K_INT(n) - a;
     float y = p * K_FLT(K_UINT(a + 127) << 23u) * K_FLT(K_UINT(b + 127) << 23u);
-    return x < -87.3f ? 0.0f : x > 88.72f ? 3.4028235e38f : y;
+    return K_SELECT(x < -87.3f, 0.0f, K_SELECT(x > 88.72f, 3.4028235e38f, y));
 }
 
 // log((1 + t) / (1 - t)) = 2 atanh(t) for |t| <= 1/3.
@@ -46,27 +47,28 @@ K_FN float k_log(float x)
 // e^x - 1, 3 ulp, for the range of k_exp.
 K_FN float k_expm1(float x)
 {
-    float r = K_MIN(K_MAX(x, -0.36f), 0.36f);
+    float b = K_SELECT(x > -0.36f, x, -0.36f);
+    float r = K_SELECT(b < 0.36f, b, 0.36f);
     float q = 0.5f + r * (0.16666667f + r * (0.041666303f + r * (0.0083332639f + r * (0.0013945131f + r * 1.9919936e-4f))));
     float small = r + r * r * q;
     float large = k_exp(x) - 1.0f;
-    return r == x ? small : large;
+    return K_SELECT(r == x, small, large);
 }
 
 // tanh(x), 4 ulp.
 K_FN float k_tanh(float x)
 {
-    float a = x < 0.0f ? -x : x;
-    float e = k_expm1(-2.0f * K_MIN(a, 20.0f));
+    float a = K_SELECT(x < 0.0f, -x, x);
+    float e = k_expm1(-2.0f * K_SELECT(a < 20.0f, a, 20.0f));
     float y = -e / (2.0f + e);
-    return x < 0.0f ? -y : y;
+    return K_SELECT(x < 0.0f, -y, y);
 }
 
 // 1 / cosh(x)^2, the slope of tanh, without 1 - tanh^2, which cancels where tanh saturates.
 K_FN float k_tanh_slope(float x)
 {
-    float a = x < 0.0f ? -x : x;
-    float e = k_exp(-2.0f * K_MIN(a, 50.0f));
+    float a = K_SELECT(x < 0.0f, -x, x);
+    float e = k_exp(-2.0f * K_SELECT(a < 50.0f, a, 50.0f));
     float d = 1.0f + e;
     return 4.0f * e / (d * d);
 }
@@ -88,6 +90,6 @@ K_FN float k_sigmoid(float x)
 // The largest finite f32 in place of what is beyond it, infinities included.
 K_FN float k_clamp(float x)
 {
-    float y = x > 3.4028235e38f ? 3.4028235e38f : x;
-    return y < -3.4028235e38f ? -3.4028235e38f : y;
+    float y = K_SELECT(x > 3.4028235e38f, 3.4028235e38f, x);
+    return K_SELECT(y < -3.4028235e38f, -3.4028235e38f, y);
 }

@@ -15,26 +15,29 @@
 #define CELL_LIVE(first, u, s, end) (CELL_COLUMN(first, u, s) < (end) && (s) * K_LANES + K_LANE < VIRTUAL_LANES)
 #define LANES_EVEN (K_OWN * K_LANES == VIRTUAL_LANES)
 
+// Whether a block has all of its columns, which then lie side by side: the path that C compilers vectorise.
+#define BLOCK_WHOLE(first, end, stride) (LANES_EVEN && (end) - (first) >= BLOCK_COLUMNS && (stride) == 1u)
+
+// Steps of a block that hold any column. Where lanes run one virtual lane each the loops must have known lengths (private
+// arrays stay in registers then); where a lane runs many, short rows save most of a block.
+#define STEPS_LIVE(first, end) \
+    (K_OWN > 32u ? K_MIN(BLOCK_STEPS, ((end) - (first) + VIRTUAL_LANES - 1u) / VIRTUAL_LANES) : BLOCK_STEPS)
+
 // One block of a row of logits as stored words; -inf where there is no column.
 K_FN void load_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), uint row, uint first, uint end)
 {
     K_INDEX at = K_STEP(row, K_P(logits_row)) + K_STEP(first - K_W(col0), K_P(logits_col));
-    if (LANES_EVEN && end - first >= BLOCK_COLUMNS) {
+    if (BLOCK_WHOLE(first, end, K_P(logits_col))) {
         K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
+            for (uint s = 0u; s < K_OWN; s++)
+                word[u * K_OWN + s] = K_LD(logits, at + K_WIDE(u * VIRTUAL_LANES + s * K_LANES + K_LANE));
+    } else {
+        K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++) {
                 uint v = u * VIRTUAL_LANES + s * K_LANES + K_LANE;
-                word[u * K_OWN + s] = K_LD(logits, at + K_STEP(v, K_P(logits_col)));
-            }
-    } else {
-        K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++) {
-            uint left = end - first > u * VIRTUAL_LANES ? end - first - u * VIRTUAL_LANES : 0u;
-            uint stop = K_MIN(left, VIRTUAL_LANES);
-            for (uint s = 0u; s < K_OWN; s++) {
-                uint v = s * K_LANES + K_LANE;
                 word[u * K_OWN + s] = K_WORD_MINUS_INF;
-                if (v < stop) word[u * K_OWN + s] = K_LD(logits, at + K_STEP(u * VIRTUAL_LANES + v, K_P(logits_col)));
+                if (CELL_LIVE(first, u, s, end)) word[u * K_OWN + s] = K_LD(logits, at + K_STEP(v, K_P(logits_col)));
             }
-        }
     }
 }
 

@@ -12,7 +12,7 @@ K_FN void classify_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_A
 {
     // with class weights in sums a -inf column counts only if its weight does: weigh_block sees to that
     uint seen = (K_C(options) & OPTION_WEIGHT_SUMS) != 0u && (K_C(options) & OPTION_CLASS_WEIGHT) != 0u ? ~FLAG_MINUS_INF : ~0u;
-    K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
+    K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
         for (uint s = 0u; s < K_OWN; s++) {
             uint q = u * K_OWN + s;
             bool live = CELL_LIVE(first, u, s, end) && CELL_COLUMN(first, u, s) != label;
@@ -22,18 +22,19 @@ K_FN void classify_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_A
         }
     if ((K_C(options) & OPTION_SOFTCAP) != 0u)
         for (uint q = 0u; q < BLOCK_CELLS; q++) {
-            float capped = soft_cap(K_PASS K_BITS(x[q]) == K_WORD_MINUS_INF ? 0.0f : x[q]);
-            x[q] = K_BITS(x[q]) == K_WORD_MINUS_INF ? x[q] : capped;
+            bool absent = K_BITS(x[q]) == K_WORD_MINUS_INF;
+            float capped = soft_cap(K_PASS K_SELECT(absent, 0.0f, x[q]));
+            x[q] = K_SELECT(absent, x[q], capped);
         }
 }
 
 // The first column that holds the highest value so far.
 K_FN void rank_block(K_CTX K_INOUT_ARRAY(float, x, BLOCK_CELLS), K_INOUT_ARRAY(float, top, K_OWN),
-                     K_INOUT_ARRAY(uint, best, K_OWN), uint first)
+                     K_INOUT_ARRAY(uint, best, K_OWN), uint first, uint end)
 {
     for (uint s = 0u; s < K_OWN; s++) {
         float high = top[s];
-        for (uint u = 0u; u < BLOCK_STEPS; u++) {
+        for (uint u = 0u; u < STEPS_LIVE(first, end); u++) {
             float y = x[u * K_OWN + s];
             bool wins = K_BITS(y) != K_WORD_MINUS_INF && (y > high || best[s] == SOFTMAX_NO_COLUMN);
             best[s] = wins ? CELL_COLUMN(first, u, s) : best[s];
@@ -52,7 +53,7 @@ K_FN void weigh_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_ARRA
     for (uint s = 0u; s < K_OWN; s++) {
         float total = 0.0f;
         float moved = 0.0f;
-        for (uint u = 0u; u < BLOCK_STEPS; u++) {
+        for (uint u = 0u; u < STEPS_LIVE(first, end); u++) {
             uint q = u * K_OWN + s;
             uint column = CELL_COLUMN(first, u, s);
             float w = 0.0f;
@@ -71,24 +72,25 @@ K_FN void weigh_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_ARRA
 // Sums of exp(x_j - peak), and of that times (x_j - peak); older sums fade by exp(shift), shift = old top - peak.
 K_FN void add_block(K_CTX K_INOUT_ARRAY(float, x, BLOCK_CELLS), K_INOUT_ARRAY(float, shift, K_OWN),
                     K_INOUT_ARRAY(float, peak, K_OWN), K_INOUT_ARRAY(float, sum, K_OWN),
-                    K_INOUT_ARRAY(float, sum_ex, K_OWN))
+                    K_INOUT_ARRAY(float, sum_ex, K_OWN), uint first, uint end)
 {
     float e[BLOCK_CELLS];
-    K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
+    for (uint q = STEPS_LIVE(first, end) * K_OWN; q < BLOCK_CELLS; q++) e[q] = 0.0f;
+    K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
         for (uint s = 0u; s < K_OWN; s++) {
             uint q = u * K_OWN + s;
             float y = k_exp((x[q] - peak[s]) * K_P(inverse_temperature));
-            e[q] = K_BITS(x[q]) == K_WORD_MINUS_INF ? 0.0f : y;
+            e[q] = K_SELECT(K_BITS(x[q]) == K_WORD_MINUS_INF, 0.0f, y);
         }
     if ((K_C(options) & OPTION_ENTROPY) != 0u)
         for (uint s = 0u; s < K_OWN; s++) {
             float fade = k_exp(shift[s]);
             float ex = 0.0f;
-            for (uint u = 0u; u < BLOCK_STEPS; u++) {
+            for (uint u = 0u; u < STEPS_LIVE(first, end); u++) {
                 float y = e[u * K_OWN + s];
-                ex += y > 0.0f ? y * ((x[u * K_OWN + s] - peak[s]) * K_P(inverse_temperature)) : 0.0f;
+                ex += K_SELECT(y > 0.0f, y * ((x[u * K_OWN + s] - peak[s]) * K_P(inverse_temperature)), 0.0f);
             }
-            sum_ex[s] = (fade > 0.0f ? fade * (sum_ex[s] + shift[s] * sum[s]) : 0.0f) + ex;
+            sum_ex[s] = K_SELECT(fade > 0.0f, fade * (sum_ex[s] + shift[s] * sum[s]), 0.0f) + ex;
         }
     for (uint s = 0u; s < K_OWN; s++) {
         float low = (e[s] + e[K_OWN + s]) + (e[2u * K_OWN + s] + e[3u * K_OWN + s]);
@@ -129,11 +131,11 @@ K_FN void merge_lanes(K_CTX uint lanes, K_INOUT_ARRAY(float, top, K_OWN), K_INOU
     float peak = K_SL(top, 0u);
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        float shift = sum[s] > 0.0f ? k_clamp((top[s] - peak) * K_P(inverse_temperature)) : 0.0f;
+        float shift = K_SELECT(sum[s] > 0.0f, k_clamp((top[s] - peak) * K_P(inverse_temperature)), 0.0f);
         float fade = k_exp(shift);
         if (v < lanes) {
             K_SS(sum, v, sum[s] * fade);
-            K_SS(sum_ex, v, fade > 0.0f ? fade * (sum_ex[s] + shift * sum[s]) : 0.0f);
+            K_SS(sum_ex, v, K_SELECT(fade > 0.0f, fade * (sum_ex[s] + shift * sum[s]), 0.0f));
             K_SS(sum_wx, v, sum_wx[s] + shift * sum_w[s]);
             K_SS(sum_w, v, sum_w[s]);
         }
@@ -173,15 +175,15 @@ K_FN void sweep_columns(K_CTX uint row, uint begin, uint end, uint label)
         float shift[K_OWN];
         load_block(K_PASS word, row, first, end);
         classify_block(K_PASS word, x, flag, first, end, label);
-        if ((K_C(options) & OPTION_ARGMAX) != 0u) rank_block(K_PASS x, top, best, first);
+        if ((K_C(options) & OPTION_ARGMAX) != 0u) rank_block(K_PASS x, top, best, first, end);
         for (uint s = 0u; s < K_OWN; s++) peak[s] = top[s];
-        K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
+        K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++) peak[s] = K_MAX(x[u * K_OWN + s], peak[s]);
         for (uint s = 0u; s < K_OWN; s++)
-            shift[s] = sum[s] > 0.0f ? k_clamp((top[s] - peak[s]) * K_P(inverse_temperature)) : 0.0f;
+            shift[s] = K_SELECT(sum[s] > 0.0f, k_clamp((top[s] - peak[s]) * K_P(inverse_temperature)), 0.0f);
         if ((K_C(options) & OPTION_WEIGHT_SUMS) != 0u)
             weigh_block(K_PASS word, x, shift, peak, sum_wx, sum_w, flag, first, end, label);
-        add_block(K_PASS x, shift, peak, sum, sum_ex);
+        add_block(K_PASS x, shift, peak, sum, sum_ex, first, end);
         for (uint s = 0u; s < K_OWN; s++) top[s] = peak[s];
     }
     merge_lanes(K_PASS K_MIN(end - begin, VIRTUAL_LANES), top, sum, sum_ex, sum_wx, sum_w, flag, best);

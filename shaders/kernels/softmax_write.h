@@ -6,7 +6,7 @@ K_FN void finish_block(K_CTX K_INOUT_ARRAY(float, g, BLOCK_CELLS), K_INOUT_ARRAY
 {
     bool weighted = (K_C(options) & OPTION_CLASS_WEIGHT) != 0u;
     if (c.w != 0.0f)
-        for (uint u = 0u; u < BLOCK_STEPS; u++)
+        for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++) {
                 float w = 1.0f;
                 if (weighted && CELL_LIVE(first, u, s, end))
@@ -14,13 +14,13 @@ K_FN void finish_block(K_CTX K_INOUT_ARRAY(float, g, BLOCK_CELLS), K_INOUT_ARRAY
                 g[u * K_OWN + s] += w * c.w;
             }
     if (label - first < BLOCK_COLUMNS)
-        for (uint u = 0u; u < BLOCK_STEPS; u++)
+        for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++)
-                g[u * K_OWN + s] = CELL_COLUMN(first, u, s) == label ? c.target : g[u * K_OWN + s];
+                g[u * K_OWN + s] = K_SELECT(CELL_COLUMN(first, u, s) == label, c.target, g[u * K_OWN + s]);
     if ((K_C(options) & OPTION_SOFTCAP) != 0u)
-        for (uint q = 0u; q < BLOCK_CELLS; q++) {
-            float z = K_FLT(word[q] == K_WORD_MINUS_INF ? 0u : word[q]);
-            g[q] = g[q] * k_tanh_slope(z * K_P(inverse_softcap));
+        for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) {
+            float z = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, K_FLT(word[q]));
+            g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, g[q] * k_tanh_slope(z * K_P(inverse_softcap)));
         }
 }
 
@@ -28,14 +28,16 @@ K_FN void store_block(K_CTX K_INOUT_ARRAY(float, g, BLOCK_CELLS), uint row, uint
 {
     K_INDEX at = K_STEP(row, K_P(grad_row)) + K_STEP(first - K_W(col0), K_P(grad_col));
     bool add = (K_C(options) & OPTION_ACCUMULATE) != 0u;
-    if (!add && LANES_EVEN && end - first >= BLOCK_COLUMNS) {
-        K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
-            for (uint s = 0u; s < K_OWN; s++) {
-                uint v = u * VIRTUAL_LANES + s * K_LANES + K_LANE;
-                K_ST(grad, at + K_STEP(v, K_P(grad_col)), K_BITS(g[u * K_OWN + s]));
-            }
+    if (BLOCK_WHOLE(first, end, K_P(grad_col))) {
+        if (add)
+            K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
+                for (uint s = 0u; s < K_OWN; s++)
+                    g[u * K_OWN + s] += K_FLT(K_LD(grad, at + K_WIDE(u * VIRTUAL_LANES + s * K_LANES + K_LANE)));
+        K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
+            for (uint s = 0u; s < K_OWN; s++)
+                K_ST(grad, at + K_WIDE(u * VIRTUAL_LANES + s * K_LANES + K_LANE), K_BITS(g[u * K_OWN + s]));
     } else {
-        K_UNROLL for (uint u = 0u; u < BLOCK_STEPS; u++)
+        K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++)
                 if (CELL_LIVE(first, u, s, end)) {
                     K_INDEX i = at + K_STEP(u * VIRTUAL_LANES + s * K_LANES + K_LANE, K_P(grad_col));
@@ -62,12 +64,14 @@ K_FN void write_columns(K_CTX uint row, uint begin, uint end, uint label, row_co
             uint word[BLOCK_CELLS];
             float g[BLOCK_CELLS];
             load_block(K_PASS word, row, first, end);
-            for (uint q = 0u; q < BLOCK_CELLS; q++) {
-                float z = K_FLT(word[q] == K_WORD_MINUS_INF ? 0u : word[q]);
-                float y = (K_C(options) & OPTION_SOFTCAP) != 0u ? soft_cap(K_PASS z) : z;
-                float d = k_clamp((y - c.top) * K_P(inverse_temperature));
+            for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, K_FLT(word[q]));
+            if ((K_C(options) & OPTION_SOFTCAP) != 0u)
+                for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) g[q] = soft_cap(K_PASS g[q]);
+            for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) {
+                float d = k_clamp((g[q] - c.top) * K_P(inverse_temperature));
                 float e = k_exp(d);
-                g[q] = word[q] == K_WORD_MINUS_INF || e == 0.0f ? 0.0f : e * (c.p + c.ex * d);
+                float y = K_SELECT(e == 0.0f, 0.0f, e * (c.p + c.ex * d));
+                g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, y);
             }
             finish_block(K_PASS g, word, first, end, label, c);
             store_block(K_PASS g, row, first, end);

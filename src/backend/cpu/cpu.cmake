@@ -18,6 +18,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     endif()
 endif()
 set(cpu_common -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -Wno-unused-function -Wno-unused-parameter)
+# These three of gcc's passes turn selections in the inner loops into branches, which it then cannot vectorise.
+check_c_compiler_flag(-fno-thread-jumps WANE_HAS_GCC_PASSES)
+if(WANE_HAS_GCC_PASSES AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    list(APPEND cpu_common -fno-tree-pre -fno-thread-jumps -fno-tree-dominator-opts)
+endif()
 check_c_compiler_flag(-Wno-maybe-uninitialized WANE_HAS_NO_MAYBE)
 if(WANE_HAS_NO_MAYBE)
     list(APPEND cpu_common -Wno-maybe-uninitialized)   # cells without a column are loaded as such by every path
