@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// ---- inputs --------------------------------------------------------------------------------------------------------
+// ---- inputs -------------------------------------------------------------------------------------------------------
 
 // Types that a file may have and the library has not: unsigned labels become i64, which holds them all.
 static int fit_type(eval_operand *operand, const char *file)
@@ -49,7 +49,7 @@ int eval_read_inputs(eval_problem *problem)
     return TOOL_OK;
 }
 
-// ---- outputs -------------------------------------------------------------------------------------------------------
+// ---- outputs ------------------------------------------------------------------------------------------------------
 
 static bool is_special(const char *path)
 {
@@ -119,7 +119,7 @@ int eval_write_outputs(eval_problem *problem)
     return code;
 }
 
-// ---- what is printed -----------------------------------------------------------------------------------------------
+// ---- what is printed ----------------------------------------------------------------------------------------------
 
 enum { MOST_PRINTED = 16 };                 // of the row losses, when there is no file for them
 
@@ -137,7 +137,8 @@ void eval_print_outputs(const eval_problem *problem)
             printf("%s = [", operand->role->name);
             for (int64_t j = 0; j < array->count && j < MOST_PRINTED; j++)
                 printf("%s%s", j ? ", " : "", tool_array_text(array, j, text, sizeof text));
-            if (array->count > MOST_PRINTED) printf(", ... %" PRId64 " in all; --out %s=FILE.npy has them", array->count, operand->role->name);
+            if (array->count > MOST_PRINTED)
+                printf(", ... %" PRId64 " in all; --out %s=FILE.npy has them", array->count, operand->role->name);
             printf("]\n");
         }
     }

@@ -12,7 +12,7 @@ static const char *need_name(const wane_role_info *role)
     return role->need == WANE_NEED_REQUIRED ? "required" : "optional";
 }
 
-// ---- JSON ----------------------------------------------------------------------------------------------------------
+// ---- JSON ---------------------------------------------------------------------------------------------------------
 
 static cJSON *role_json(const wane_role_info *role)
 {
@@ -65,7 +65,8 @@ static cJSON *loss_json(const wane_loss_info *loss)
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++) cJSON_AddItemToArray(roles, role_json(role));
     const wane_param_info *param;
     cJSON *params = cJSON_AddArrayToObject(json, "params");
-    for (uint32_t i = 0; (param = wane_loss_param_at(loss, i)) != NULL; i++) cJSON_AddItemToArray(params, param_json(param));
+    for (uint32_t i = 0; (param = wane_loss_param_at(loss, i)) != NULL; i++)
+        cJSON_AddItemToArray(params, param_json(param));
     return json;
 }
 
@@ -84,7 +85,7 @@ int eval_list(bool json)
     return tool_json_print(all, stdout);
 }
 
-// ---- text ----------------------------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------------------------
 
 static void print_roles(const wane_loss_info *loss, bool outputs)
 {
@@ -95,10 +96,13 @@ static void print_roles(const wane_loss_info *loss, bool outputs)
         if (!state && (role->direction != WANE_DIRECTION_IN) != outputs) continue;
         char types[64], shape[64];
         snprintf(shape, sizeof shape, "[%s]", role->shape);
-        const char *note = state && !outputs ? "optional; then only gradients are computed"
-                         : role->direction == WANE_DIRECTION_GRAD ? "gradient, takes --accumulate"
-                         : outputs ? "" : need_name(role);
-        printf("  %-16s %-14s %-12s %s\n", role->name, shape, tool_types_text(role->types, types, sizeof types), note);
+        bool index = role->types & 1u << WANE_DTYPE_I32 && role->types & 1u << WANE_DTYPE_I64;
+        const char *note = outputs ? (index ? "written as i64" : "") : need_name(role);
+        if (state) note = outputs ? "saved for --in statistics" : "optional; then only gradients are computed";
+        if (role->direction == WANE_DIRECTION_GRAD) note = "a gradient in its input's type, takes --accumulate";
+        int end = *note ? 12 : 0;           // no blanks at the end of a line
+        printf("  %-16s %-14s %-*s%s%s\n", role->name, shape, end, tool_types_text(role->types, types, sizeof types),
+               *note ? " " : "", note);
     }
 }
 
@@ -114,10 +118,14 @@ static void print_param(const wane_param_info *param)
         snprintf(standard, sizeof standard, "%.9g", param->standard);
         bool whole = fabs(param->lowest) > 1e15 && param->highest > 1e15;
         if (whole) snprintf(range, sizeof range, "any");
-        else if (param->highest > 1e38) snprintf(range, sizeof range, "%s %.9g", param->lowest_excluded ? "above" : "from", param->lowest);
-        else snprintf(range, sizeof range, "%c%.9g, %.9g]", param->lowest_excluded ? '(' : '[', param->lowest, param->highest);
+        else if (param->highest > 1e38)
+            snprintf(range, sizeof range, "%s %.9g", param->lowest_excluded ? "above" : "from", param->lowest);
+        else
+            snprintf(range, sizeof range, "%c%.9g, %.9g]", param->lowest_excluded ? '(' : '[', param->lowest,
+                     param->highest);
     }
-    printf("  %-16s %-8s default %-8s %-14s %s\n", param->name, tool_kind_name(param->kind), standard, range, param->meaning);
+    printf("  %-16s %-8s default %-8s %-14s %s\n", param->name, tool_kind_name(param->kind), standard, range,
+           param->meaning);
 }
 
 static bool has_shape(const wane_loss_info *loss, const char *part)
@@ -133,9 +141,11 @@ static void print_example(const wane_loss_info *loss)
     const wane_role_info *role;
     printf("\nExample\n  wane-eval %s", loss->name);
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
-        if (role->direction == WANE_DIRECTION_IN && role->need == WANE_NEED_REQUIRED) printf(" --in %s=%s.npy", role->name, role->name);
+        if (role->direction == WANE_DIRECTION_IN && role->need == WANE_NEED_REQUIRED)
+            printf(" --in %s=%s.npy", role->name, role->name);
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
-        if (role->role == WANE_ROLE_LOSS || role->direction == WANE_DIRECTION_GRAD) printf(" --out %s=%s.npy", role->name, role->name);
+        if (role->role == WANE_ROLE_LOSS || role->direction == WANE_DIRECTION_GRAD)
+            printf(" --out %s=%s.npy", role->name, role->name);
     printf("\n");
 }
 
@@ -146,8 +156,10 @@ int eval_describe(const wane_loss_info *loss, bool json)
     printf("  family    %s\n  formula   %s\n  source    %s\n", loss->family, loss->formula, loss->source);
     print_roles(loss, false);
     print_roles(loss, true);
-    if (has_shape(loss, "reduced")) printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
-    if (has_shape(loss, "planes")) printf("  [planes] follows from the loss and its parameters; what was saved with the same ones fits.\n");
+    if (has_shape(loss, "reduced"))
+        printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
+    if (has_shape(loss, "planes"))
+        printf("  [planes] follows from the loss and its parameters; what was saved with the same ones fits.\n");
     printf("\nParameters (--param NAME=VALUE)\n");
     const wane_param_info *param;
     for (uint32_t i = 0; (param = wane_loss_param_at(loss, i)) != NULL; i++) print_param(param);

@@ -13,29 +13,30 @@ static const char help_text[] =
     "       wane-eval --list [--json]\n"
     "       wane-eval --describe LOSS [--json]\n"
     "\n"
-    "Computes the value and the gradient of a loss on arrays in NumPy's .npy format, and writes what is asked for in the\n"
-    "same format. Scalars among the outputs are printed too (\"loss = 2.3025851\"); without --out the loss is printed.\n"
+    "Computes the value and the gradient of a loss on arrays in NumPy's .npy format, and writes what is asked for in\n"
+    "the same format. Scalars among the outputs are printed too (\"loss = 2.3025851\"); without --out the loss is.\n"
     "\n"
-    "  --in ROLE=FILE.npy          an input. statistics given here: only gradients are computed, from saved statistics\n"
-    "  --out ROLE=FILE.npy         an output; files appear only when all of it has succeeded\n"
-    "  --accumulate ROLE=FILE.npy  the output of that role adds to this array instead of to nothing (gradients)\n"
+    "  --in ROLE=FILE.npy          an input. With statistics as an input only gradients are computed, from them\n"
+    "  --out ROLE=FILE.npy         an output; the files appear only when everything has succeeded\n"
+    "  --accumulate ROLE=FILE.npy  the gradient of that role adds to this array instead of to nothing\n"
     "  --param NAME=VALUE          a parameter; a choice by its name, reduction=none\n"
     "  --device D                  auto, cpu, cpu:avx2, vulkan, vulkan:0, opencl, opencl:0 ...; wane-info lists them.\n"
     "                              Absent: the environment's WANE_DEVICE, else auto\n"
     "  --dtype bf16                two-byte words ('<u2') in the inputs are bf16; bf16 outputs are written so too\n"
-    "  --statistics-mask N         planes of statistics to save, or that are given (WANE_STATISTIC_* bits); absent: the\n"
-    "                              least that the gradient needs\n"
+    "  --statistics-mask N         the planes of statistics to save, or that are given (WANE_STATISTIC_* bits).\n"
+    "                              Absent: the least that the gradient needs\n"
     "  --plan                      print what would be done (passes, kernels, workspace) and stop\n"
-    "  --strict                    faults in the data (bad targets, NaN) are an error: exit code 1 and no files, not a warning\n"
-    "  --list                      the losses;  --describe LOSS: its roles, shapes, parameters, defaults, formula\n"
+    "  --strict                    faults in the data (bad targets, NaN) are an error: exit code 1 and no files\n"
+    "  --list                      the losses\n"
+    "  --describe LOSS             its roles, shapes, types, parameters, defaults, formula\n"
     "  --json                      JSON, with --list and --describe\n"
     "  --help, --version           this text; the version of the library\n"
     "\n"
     "Files: version 1.0, 2.0 or 3.0, little-endian, C order; f32 '<f4', f16 '<f2', i32 '<i4', i64 '<i8', u32 '<u4',\n"
-    "u8 '|u1', bf16 as '<u2'. Labels of u8 and u32 are widened to i64. f64 is refused: convert it to f32. Outputs have\n"
-    "version 1.0; scalars have the shape (), argmax is i64, gradients have their input's type.\n"
-    "Exit code: 0, also where the data has faults (a warning counts them); 1 on failure (a file, the library's checks, a\n"
-    "device's error), 2 for wrong usage, 3 if the device does not exist or is refused.\n";
+    "u8 '|u1', bf16 as '<u2'. Labels of u8 and u32 are widened to i64. f64 is refused: convert it to f32. Outputs\n"
+    "have version 1.0; scalars have the shape (), argmax is i64, gradients have their input's type.\n"
+    "Exit code: 0, also where the data has faults (a warning counts them); 1 on failure (a file, the library's\n"
+    "checks, a device's error), 2 for wrong usage, 3 if the device does not exist or is refused.\n";
 
 typedef struct eval_options {
     const char **in, **out, **accumulate, **params;
@@ -44,12 +45,14 @@ typedef struct eval_options {
     bool list, describe, json, plan, strict;
 } eval_options;
 
-// ---- from options to a problem --------------------------------------------------------------------------------------
+// ---- from options to a problem ------------------------------------------------------------------------------------
 
 // Splits "role=file" and finds the role. Returns an exit code.
 static int split(const wane_loss_info *loss, const char *option, const char *text, const wane_role_info **role,
                  const char **file)
 {
+    *role = NULL;
+    *file = NULL;
     size_t length = strcspn(text, "=");
     if (length == 0 || text[length] != '=' || !text[length + 1]) {
         tool_error("%s takes ROLE=FILE.npy, not \"%s\"", option, text);
@@ -84,7 +87,8 @@ static int add_input(eval_problem *problem, const char *text)
     int code = split(problem->loss, "--in", text, &role, &file);
     if (code) return code;
     if (role->direction != WANE_DIRECTION_IN && role->direction != WANE_DIRECTION_STATE) {
-        tool_error("%s is an output of %s: ask for it with --out %s=%s", role->name, problem->loss->name, role->name, file);
+        tool_error("%s is an output of %s: ask for it with --out %s=%s", role->name, problem->loss->name, role->name,
+                   file);
         return TOOL_USAGE;
     }
     if (find_operand(problem, role->role)) {
@@ -106,7 +110,8 @@ static int add_output(eval_problem *problem, const char *text)
         return TOOL_USAGE;
     }
     if (find_operand(problem, role->role)) {
-        tool_error(find_operand(problem, role->role)->output ? "--out %s is given twice" : "%s is given with --in and --out", role->name);
+        bool twice = find_operand(problem, role->role)->output;
+        tool_error("%s is given %s", role->name, twice ? "twice with --out" : "with --in and --out");
         return TOOL_USAGE;
     }
     struct stat st;
@@ -130,8 +135,10 @@ static int add_accumulate(eval_problem *problem, const char *text)
     int code = split(problem->loss, "--accumulate", text, &role, &file);
     if (code) return code;
     eval_operand *operand = find_operand(problem, role->role);
-    if (role->direction != WANE_DIRECTION_GRAD) tool_error("%s is not a gradient: only gradients accumulate", role->name);
-    else if (!operand) tool_error("--accumulate %s needs --out %s=FILE.npy, where the sum goes", role->name, role->name);
+    if (role->direction != WANE_DIRECTION_GRAD)
+        tool_error("%s is not a gradient: only gradients accumulate", role->name);
+    else if (!operand)
+        tool_error("--accumulate %s needs --out %s=FILE.npy, where the sum goes", role->name, role->name);
     else if (operand->start_file) tool_error("--accumulate %s is given twice", role->name);
     else {
         operand->start_file = file;
@@ -151,7 +158,8 @@ static int add_operands(eval_problem *problem, const eval_options *options)
     int code = TOOL_OK;
     for (uint32_t i = 0; i < options->in_count && !code; i++) code = add_input(problem, options->in[i]);
     for (uint32_t i = 0; i < options->out_count && !code; i++) code = add_output(problem, options->out[i]);
-    for (uint32_t i = 0; i < options->accumulate_count && !code; i++) code = add_accumulate(problem, options->accumulate[i]);
+    for (uint32_t i = 0; i < options->accumulate_count && !code; i++)
+        code = add_accumulate(problem, options->accumulate[i]);
     const wane_role_info *loss = tool_role_by_id(problem->loss, WANE_ROLE_LOSS);
     const wane_role_info *status = tool_role_by_id(problem->loss, WANE_ROLE_STATUS);
     if (!code && options->out_count == 0 && loss) add_operand(problem, loss, NULL, true);
@@ -182,7 +190,8 @@ static int make_problem(eval_problem *problem, const eval_options *options)
     problem->strict = options->strict;
     int dtype = options->dtype ? tool_dtype_by_name(options->dtype) : 0;
     if (options->dtype && dtype != WANE_DTYPE_BF16) {
-        tool_error("--dtype %s: the type is read from each file; only bf16, which NumPy does not know, is named", options->dtype);
+        tool_error("--dtype %s: the type is read from each file; only bf16, which NumPy does not know, is named",
+                   options->dtype);
         return TOOL_USAGE;
     }
     problem->bf16 = dtype == WANE_DTYPE_BF16;
@@ -206,7 +215,7 @@ static void free_problem(eval_problem *problem)
     free(problem->params);
 }
 
-// ---- shapes ----------------------------------------------------------------------------------------------------------
+// ---- shapes -------------------------------------------------------------------------------------------------------
 
 static wane_loss_desc describe(const eval_problem *problem, const wane_operand *operands)
 {
@@ -240,8 +249,9 @@ static int shape_outputs(tool_session *session, eval_problem *problem)
 {
     tool_extents extents;
     memset(&extents, 0, sizeof extents);
-    extents.reduced_is_rows = tool_param_value(problem->loss, WANE_PARAM_REDUCTION, problem->params, problem->param_count,
-                                               WANE_REDUCTION_MEAN) == WANE_REDUCTION_NONE;
+    double reduction = tool_param_value(problem->loss, WANE_PARAM_REDUCTION, problem->params, problem->param_count,
+                                        WANE_REDUCTION_MEAN);
+    extents.reduced_is_rows = reduction == WANE_REDUCTION_NONE;
     eval_operand *statistics = find_operand(problem, WANE_ROLE_STATISTICS);
     uint32_t mask = problem->statistics_mask;
     if (statistics && statistics->output && !mask) {
@@ -251,11 +261,13 @@ static int shape_outputs(tool_session *session, eval_problem *problem)
     }
     extents.planes = wane_statistics_plane_count(mask);
     for (uint32_t i = 0; i < problem->operand_count; i++)
-        if (!problem->operands[i].output) tool_extents_learn(&extents, problem->operands[i].role->shape, &problem->operands[i].array);
+        if (!problem->operands[i].output)
+            tool_extents_learn(&extents, problem->operands[i].role->shape, &problem->operands[i].array);
     for (uint32_t i = 0; i < problem->operand_count; i++) {
         eval_operand *operand = &problem->operands[i];
         if (!operand->output || operand->array.data) continue;
-        if (tool_extents_shape(&extents, operand->role->shape, output_dtype(problem, operand->role), &operand->array)) continue;
+        if (tool_extents_shape(&extents, operand->role->shape, output_dtype(problem, operand->role), &operand->array))
+            continue;
         tool_error("%s: the product of its extents does not fit: give smaller inputs", operand->role->name);
         return TOOL_FAILED;
     }
@@ -275,7 +287,7 @@ static int allocate_outputs(eval_problem *problem)
     return TOOL_OK;
 }
 
-// ---- the run ---------------------------------------------------------------------------------------------------------
+// ---- the run ------------------------------------------------------------------------------------------------------
 
 // Reports a failed call with the file of the operand at fault.
 static int report(tool_session *session, eval_problem *problem, wane_status status)
@@ -300,7 +312,8 @@ static int make_plan(tool_session *session, eval_problem *problem, wane_device *
         operands[i].struct_size = sizeof operands[i];
         operands[i].role = operand->role->role;
         if (operand->start_file) operands[i].flags |= WANE_OPERAND_ACCUMULATE;
-        if (!operand->output && operand->role->direction == WANE_DIRECTION_STATE) operands[i].flags |= WANE_OPERAND_GIVEN;
+        if (!operand->output && operand->role->direction == WANE_DIRECTION_STATE)
+            operands[i].flags |= WANE_OPERAND_GIVEN;
         tensor->struct_size = sizeof *tensor;
         tensor->dtype = (wane_dtype)operand->array.dtype;
         tensor->rank = operand->array.rank;
@@ -384,7 +397,7 @@ static int evaluate(const eval_options *options)
     return code;
 }
 
-// ---- the command line ------------------------------------------------------------------------------------------------
+// ---- the command line ---------------------------------------------------------------------------------------------
 
 static const struct option long_options[] = {
     {"in", required_argument, NULL, 'i'},         {"out", required_argument, NULL, 'o'},

@@ -8,12 +8,12 @@
 static const char help_text[] =
     "usage: wane-info [--device D] [--json] [--no-selftest]\n"
     "\n"
-    "Lists every device that wane can compute on: backend, driver, limits, known workarounds (quirks), whether it works\n"
-    "and if not why, and which one is taken when none is named (\"auto\").\n"
+    "Lists every device that wane can compute on: backend, driver, limits, known workarounds (quirks), whether it\n"
+    "works and if not why, and which one is taken when none is named (\"auto\").\n"
     "\n"
     "  --device D      only this device: auto, cpu, cpu:avx2, vulkan, vulkan:0, opencl, opencl:0 ...\n"
-    "  --json          an object with version, auto, auto_reason, devices: [{backend, id, name, driver, hardware, tier,\n"
-    "                  usable, reason, limits: {...}, quirks: [...]}]\n"
+    "  --json          an object with version, auto, auto_reason, devices: [{backend, id, name, driver, hardware,\n"
+    "                  tier, usable, reason, limits: {...}, quirks: [...]}]\n"
     "  --no-selftest   do not run the small kernels that decide whether a device computes correctly\n"
     "  --help          this text\n"
     "  --version       the version of the library\n"
@@ -60,7 +60,7 @@ static info_choice choose(tool_session *session, bool selftest)
         software += !info.is_hardware_gpu && strcmp(info.backend, "cpu") != 0;
     }
     snprintf(choice.reason, sizeof choice.reason, "%s%s%s",
-             !choice.id[0] ? "no device is usable" : hardware ? "the first usable hardware GPU" : "there is no usable hardware GPU",
+             hardware ? "the first usable hardware GPU" : "there is no usable hardware GPU",
              !hardware && software ? ", and software devices are taken only when named" : "",
              selftest ? "" : " (not self-tested)");
     for (uint32_t i = 0; i < count; i++) {
@@ -86,21 +86,25 @@ static void print_device(const wane_device_info *info, bool selftest)
 {
     char a[32], b[32], c[32], elems[32] = "no limit";
     const wane_limits *limits = &info->limits;
-    const char *kind = info->is_hardware_gpu ? "hardware GPU"
-                     : strcmp(info->backend, "cpu") == 0 ? "CPU, always there" : "software device, taken only when named";
+    const char *kind = strcmp(info->backend, "cpu") == 0 ? "CPU, always there" : "software, taken only when named";
+    if (info->is_hardware_gpu) kind = "hardware GPU";
     if (limits->max_dispatch_elems < UINT64_C(1) << 60)
         snprintf(elems, sizeof elems, "%llu", (unsigned long long)limits->max_dispatch_elems);
     printf("\n%s  %s\n", info->id, info->name);
     printf("  backend   %s\n", info->backend);
     printf("  driver    %s\n", info->driver);
     printf("  kind      %s\n", kind);
-    if (info->usable) printf("  usable    yes%s\n", selftest ? ", its self-test passed" : " as far as is known: not self-tested");
+    if (info->usable)
+        printf("  usable    yes%s\n", selftest ? ", its self-test passed" : " as far as is known: not self-tested");
     else printf("  usable    no: %s\n", info->reason);
-    printf("  tier      %u\n", limits->tier);
+    static const char *const tiers[] = {": the least that wane runs on", ": as phones have since Android 15",
+                                        ": desktop, or the CPU"};
+    printf("  tier      %u%s\n", limits->tier, limits->tier < 3 ? tiers[limits->tier] : "");
     printf("  limits    lanes %u, shared memory %s, window %s, buffer %s,\n", limits->max_lanes,
            bytes_text(limits->shared_bytes, a, sizeof a), bytes_text(limits->max_window_bytes, b, sizeof b),
            bytes_text(limits->max_buffer_bytes, c, sizeof c));
-    printf("            alignment %u B, groups %u, elements a dispatch %s\n", limits->offset_align_bytes, limits->max_groups, elems);
+    printf("            alignment %u B, groups %u, elements a dispatch %s\n", limits->offset_align_bytes,
+           limits->max_groups, elems);
     printf("  quirks    %s\n", info->quirks[0] ? info->quirks : "none");
 }
 

@@ -45,7 +45,7 @@ uint16_t tool_f16_of_f32(float value)
     uint32_t bits = bits_of_float(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
     if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7c00u);             // 65536 and above
-    if (magnitude >= 0x38800000u)                                                // a normal half; a carry may reach infinity
+    if (magnitude >= 0x38800000u)           // a normal half; a carry may reach infinity
         return (uint16_t)(sign | shift_round(magnitude - 0x38000000u, 13));
     if (magnitude < 0x33000000u) return (uint16_t)sign;                          // below half of the smallest subnormal
     uint32_t exponent = magnitude >> 23;

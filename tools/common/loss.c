@@ -10,7 +10,8 @@ const wane_loss_info *tool_loss(const char *name)
     const wane_loss_info *loss = wane_loss_by_name(name);
     if (loss) return loss;
     tool_error("there is no loss called \"%s\". The known ones:", name);
-    for (uint32_t i = 0; (loss = wane_loss_at(i)) != NULL; i++) fprintf(stderr, "  %-16s %s\n", loss->name, loss->summary);
+    for (uint32_t i = 0; (loss = wane_loss_at(i)) != NULL; i++)
+        fprintf(stderr, "  %-16s %s\n", loss->name, loss->summary);
     return NULL;
 }
 
@@ -126,7 +127,7 @@ const char *tool_kind_name(int kind)
     }
 }
 
-// ---- shapes ----------------------------------------------------------------------------------------------------------
+// ---- shapes -------------------------------------------------------------------------------------------------------
 
 // Takes the next name off a shape text. False at its end.
 static bool next_name(const char **shape, char name[32])
@@ -171,7 +172,7 @@ void tool_extents_learn(tool_extents *extents, const char *shape, const tool_arr
 
 bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtype, tool_array *out)
 {
-    int64_t values[TOOL_MAX_RANK];
+    int64_t values[TOOL_MAX_RANK] = {0};
     uint32_t rank = 0;
     char name[32];
     shape = unreduced(extents, shape);

@@ -31,10 +31,11 @@ typedef struct tool_extents {
     bool reduced_is_rows;                   // reduction none
 } tool_extents;
 
-// Learns the names of a role's shape text from an array. What is known already stays; a wrong rank is left to the library.
+// Learns the names of a role's shape text from an array. What is known already stays; a wrong rank is left to the
+// library.
 void tool_extents_learn(tool_extents *extents, const char *shape, const tool_array *array);
-// The shape of an array of a role: a scalar for "1", and for "reduced" unless reduction is none. An extent that no input
-// has is 1: the library says which operand is missing. False: the product of the extents does not fit.
+// The shape of an array of a role: a scalar for "1", and for "reduced" unless reduction is none. An extent that no
+// input has is 1: the library says which operand is missing. False: the product of the extents does not fit.
 bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtype, tool_array *out);
 
 #endif

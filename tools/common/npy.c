@@ -95,7 +95,8 @@ static bool take_extent(npy_reader *r)
 {
     if (next(r) == '-') return malformed(r, "an extent of the shape is negative");
     if (*r->at < '0' || *r->at > '9') return malformed(r, "the shape is not a tuple of integers");
-    if (r->rank >= NPY_MAX_DIMS) return fail(r, "has more than %d dimensions; wane takes %d at most", NPY_MAX_DIMS, TOOL_MAX_RANK);
+    if (r->rank >= NPY_MAX_DIMS)
+        return fail(r, "has more than %d dimensions; wane takes %d at most", NPY_MAX_DIMS, TOOL_MAX_RANK);
     int64_t value = 0;
     for (; *r->at >= '0' && *r->at <= '9'; r->at++) {
         if (value > (INT64_MAX - 9) / 10) return fail(r, "has an absurd shape: an extent does not fit 63 bits");
@@ -123,10 +124,12 @@ static bool take_shape(npy_reader *r)
 static bool take_entry(npy_reader *r)
 {
     char key[32];
-    if (!take_string(r, key, sizeof key) || !take(r, ':')) return malformed(r, "it is not a dictionary with string keys");
+    if (!take_string(r, key, sizeof key) || !take(r, ':'))
+        return malformed(r, "it is not a dictionary with string keys");
     if (strcmp(key, "descr") == 0) {
         if (r->has_descr) return malformed(r, "descr stands twice");
-        if (next(r) == '[') return fail(r, "has a structured type (named fields); save one plain array of numbers per file");
+        if (next(r) == '[')
+            return fail(r, "has a structured type (named fields); save one plain array of numbers per file");
         if (!take_string(r, r->descr, sizeof r->descr)) return malformed(r, "descr is not a string");
         r->has_descr = true;
     } else if (strcmp(key, "fortran_order") == 0) {
@@ -161,7 +164,7 @@ static bool parse_header(npy_reader *r)
     return true;
 }
 
-// ---- the file ------------------------------------------------------------------------------------------------------
+// ---- the file -----------------------------------------------------------------------------------------------------
 
 static bool read_header(npy_reader *r)
 {
@@ -180,7 +183,8 @@ static bool read_header(npy_reader *r)
     uint32_t length = (uint32_t)head[8] | (uint32_t)head[9] << 8;
     if (width == 4) length |= (uint32_t)head[10] << 16 | (uint32_t)head[11] << 24;
     if (length > NPY_MAX_HEADER)
-        return fail(r, "has an oversized header: %" PRIu32 " bytes, and %d are the most that is read", length, NPY_MAX_HEADER);
+        return fail(r, "has an oversized header: %" PRIu32 " bytes, and %d are the most that is read", length,
+                    NPY_MAX_HEADER);
     r->header = malloc((size_t)length + 1);
     if (!r->header) return fail(r, "cannot be read: out of memory");
     if (fread(r->header, 1, length, r->file) != length) return short_read(r, "header");
@@ -200,9 +204,10 @@ static bool refuse_type(npy_reader *r)
         return fail(r, "holds u16 ('%s'): if these are the words of bf16 give --dtype bf16, else convert it with "
                        "x.astype(numpy.float32) or x.astype(numpy.int64)", r->descr);
     if (code[0] == 'i' || code[0] == 'u' || code[0] == 'b')
-        return fail(r, "holds integers of the type '%s': convert it with x.astype(numpy.int64), or numpy.float32", r->descr);
-    return fail(r, "holds the type '%s'; known are f32 '<f4', f16 '<f2', i32 '<i4', i64 '<i8', u32 '<u4', u8 '|u1', and "
-                   "bf16 as '<u2' with --dtype bf16", r->descr);
+        return fail(r, "holds integers of the type '%s': convert it with x.astype(numpy.int64), or numpy.float32",
+                    r->descr);
+    return fail(r, "holds the type '%s'; known are f32 '<f4', f16 '<f2', i32 '<i4', i64 '<i8', u32 '<u4', u8 '|u1', "
+                   "and bf16 as '<u2' with --dtype bf16", r->descr);
 }
 
 static bool find_type(npy_reader *r, unsigned flags, int *dtype)
@@ -294,7 +299,7 @@ bool npy_read(const char *path, unsigned flags, tool_array *out, char *error, si
     return done;
 }
 
-// ---- writing ---------------------------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------------------------
 
 static const char *descr_of(int dtype)
 {
@@ -316,7 +321,8 @@ bool npy_write_stream(FILE *file, const tool_array *array)
                           descr_of(array->dtype), tool_array_shape_text(array, shape, sizeof shape));
     // 10 bytes, the text, blanks and a newline fill a multiple of 64, so that data may be mapped
     int total = (10 + length + 1 + 63) / 64 * 64, header = total - 10;
-    unsigned char head[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(header & 255), (unsigned char)(header >> 8)};
+    unsigned char head[10] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(header & 255), (unsigned char)(header >> 8)};
     if (fwrite(head, 1, sizeof head, file) != sizeof head) return false;
     if (fprintf(file, "%-*s\n", header - 1, text) < 0) return false;
     return array->bytes == 0 || fwrite(array->data, 1, array->bytes, file) == array->bytes;

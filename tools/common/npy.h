@@ -9,7 +9,8 @@
 enum { NPY_BF16 = 1 };                      // two-byte words ('<u2', '|V2') are bf16
 
 // Reads a whole file. False: `error` says what is wrong with the file and what to do about it; it does not name the
-// file. A header is believed only as far as the file's size bears it out: no memory is taken for data that is not there.
+// file. A header is believed only as far as the file's size bears it out: no memory is taken for data that is not
+// there.
 bool npy_read(const char *path, unsigned flags, tool_array *out, char *error, size_t capacity);
 
 // Writes a new file of version 1.0; bf16 becomes '<u2'. False: `error` says why (an existing file is an error too);

@@ -87,7 +87,8 @@ int tool_report(tool_session *session, wane_status status, const char *file)
     if (session->status != status) {
         tool_error("%s", wane_status_text(status));
     } else if (session->operand[0]) {
-        tool_error("%s%s%s%s: %s", session->operand, file ? " (" : "", file ? file : "", file ? ")" : "", session->text);
+        tool_error("%s%s%s%s: %s", session->operand, file ? " (" : "", file ? file : "", file ? ")" : "",
+                   session->text);
     } else {
         tool_error("%s", session->text);
     }
@@ -112,7 +113,8 @@ static void list_devices(tool_session *session)
     fprintf(stderr, "The devices here:\n");
     for (uint32_t i = 0; i < wane_device_count(session->context); i++) {
         wane_device_info info = tool_device_info(wane_device_at(session->context, i));
-        fprintf(stderr, "  %-12s %s%s%s\n", info.id, info.name, info.usable ? "" : ", refused: ", info.usable ? "" : info.reason);
+        fprintf(stderr, "  %-12s %s%s%s\n", info.id, info.name,
+                info.usable ? "" : ", refused: ", info.usable ? "" : info.reason);
     }
 }
 

@@ -28,7 +28,8 @@ typedef struct tool_session {
     char text[1024];
 } tool_session;
 
-// Makes a context. desc may be NULL or say what differs from the default; its log is the session's. Returns an exit code.
+// Makes a context. desc may be NULL or say what differs from the default; its log is the session's. Returns an exit
+// code.
 int tool_open(tool_session *session, const wane_context_desc *desc);
 void tool_close(tool_session *session);
 
