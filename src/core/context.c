@@ -10,6 +10,7 @@ static wane_status check_desc(wane_context *context, const wane_context_desc *de
         return wane_fail(context, WANE_ERROR_FLAGS, "backends", "unknown bits 0x%x", (unsigned)(desc->backends & ~all));
     if ((unsigned)desc->log_level > WANE_LOG_DEBUG)
         return wane_fail(context, WANE_ERROR_FLAGS, "log_level", "%d is none of WANE_LOG_*", (int)desc->log_level);
+    if (desc->reserved) return wane_fail(context, WANE_ERROR_STRUCT, "reserved", "must be 0");
     if (!desc->allocator.alloc != !desc->allocator.free)
         return wane_fail(context, WANE_ERROR_FLAGS, "allocator", "give both alloc and free, or neither");
     if (desc->parallel.run && desc->parallel.width == 0)

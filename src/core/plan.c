@@ -28,6 +28,8 @@ static wane_status read_params(wane_plan *plan, const wane_loss_desc *desc)
         if (!info)
             return wane_fail(context, WANE_ERROR_UNKNOWN_PARAM, "params", "%s has no parameter with number %d",
                              plan->loss->name, (int)value->param);
+        if (value->reserved)
+            return wane_fail(context, WANE_ERROR_STRUCT, info->name, "reserved members must be 0");
         if (plan->given[info->param])
             return wane_fail(context, WANE_ERROR_DUPLICATE, info->name, "is given twice");
         bool low = info->lowest_excluded ? !(value->value > info->lowest) : !(value->value >= info->lowest);
@@ -65,13 +67,18 @@ static wane_status check_strides(wane_context *context, wane_plan_operand *o)
     for (uint32_t d = 0; d < o->rank; d++)
         if (!wane_mul_i64(count, o->extents[d], &count))
             return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "the product of its extents does not fit 63 bits");
-    for (uint32_t d = 0; d < o->rank && count > 0; d++) {
+    if (count == 0) {
+        // no element, no reach: strides that nobody checked must not come up in later arithmetic
+        memset(o->strides, 0, sizeof o->strides);
+        return WANE_OK;
+    }
+    for (uint32_t d = 0; d < o->rank; d++) {
         int64_t reach;
         if (o->strides[d] == INT64_MIN || !wane_mul_i64(o->extents[d] - 1, o->strides[d], &reach)
             || !wane_add_i64(reach < 0 ? first : last, reach, reach < 0 ? &first : &last))
             return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "extents times strides do not fit 63 bits");
     }
-    if (!wane_mul_i64(first, size, &o->first_byte) || !wane_add_i64(last, count > 0, &last)
+    if (!wane_mul_i64(first, size, &o->first_byte) || !wane_add_i64(last, 1, &last)
         || !wane_mul_i64(last, size, &o->end_byte))
         return wane_fail(context, WANE_ERROR_SIZE, o->role->name, "its size in bytes does not fit 63 bits");
     if (!o->written) return WANE_OK;

@@ -33,7 +33,8 @@ enum {
     SLICE_LEAST = 1 << 14,
     SLICE_MOST = 1 << 20,
     SLICE_STEP = 1024,                     // a block of the kernels
-    WORKSPACE_WORDS = 1 << 22              // planes of a batch, unless the caller says otherwise
+    WORKSPACE_WORDS = 1 << 22,             // planes of a batch, unless the caller says otherwise
+    PASSES_MOST = 1 << 18                  // a plan of more is a stride gone wrong, and some 60 MB
 };
 
 // A problem on its way to passes.
@@ -208,6 +209,7 @@ static wane_status cut(problem *p)
     uint64_t words = WORKSPACE_WORDS;
     if (plan->workspace_limit_bytes) words = plan->workspace_limit_bytes / 4;
     words = wane_min_u64(words, (plan->limits.max_window_bytes - 512) / 4);
+    words = wane_min_u64(words, UINT32_MAX);   // kernels count them in 32 bits
     uint64_t parts = (uint64_t)p->rows / SOFTMAX_REDUCE_ROWS + 2, fixed = SOFTMAX_SCALARS + 64;
     // every batch has a part of its own, so fewer rows a batch cost parts: settle by halving
     int64_t batch = rows;
@@ -222,6 +224,12 @@ static wane_status cut(problem *p)
     }
     p->batch_rows = batch;
     p->parts = (uint32_t)parts;
+    uint64_t windows = p->fused ? 1 : ((uint64_t)p->cols + (uint64_t)p->window_cols - 1) / (uint64_t)p->window_cols;
+    uint64_t batches = ((uint64_t)p->rows + (uint64_t)batch - 1) / (uint64_t)batch;
+    if (batches * (2 * windows + 12) > PASSES_MOST)
+        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "logits",
+                         "would take %llu batches of %llu windows: make rows contiguous, or raise workspace_limit_bytes",
+                         (unsigned long long)batches, (unsigned long long)windows);
     return WANE_OK;
 }
 
