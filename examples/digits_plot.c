@@ -112,7 +112,7 @@ bool plot_write_svg(const plot *p, const char *path)
         const char *colour = colours[c % colour_count];
         // equal curves lie on each other: the first is the widest
         fprintf(file, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\" points=\"", colour,
-                1.5 + 3.0 * (p->curves - 1 - c));
+                1.5 + 4.0 * (p->curves - 1 - c));
         for (int i = 0; i < p->points; i++) {
             double h = plot_height(p->values[c][i], low, high);
             double x = LEFT + (double)(WIDTH - LEFT - RIGHT) * i / (p->points > 1 ? p->points - 1 : 1);
