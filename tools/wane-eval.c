@@ -16,7 +16,7 @@ static const char help_text[] =
     "Computes the value and the gradient of a loss on arrays in NumPy's .npy format, and writes what is asked for in\n"
     "the same format. Scalars among the outputs are printed too (\"loss = 2.3025851\"); without --out the loss is.\n"
     "\n"
-    "  --in ROLE=FILE.npy          an input. With statistics as an input only gradients are computed, from them\n"
+    "  --in ROLE=FILE.npy          an input. Saved statistics as an input replace the forward pass\n"
     "  --out ROLE=FILE.npy         an output; the files appear only when everything has succeeded\n"
     "  --accumulate ROLE=FILE.npy  the gradient of that role adds to this array instead of to nothing\n"
     "  --param NAME=VALUE          a parameter; a choice by its name, reduction=none\n"
