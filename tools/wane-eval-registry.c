@@ -98,7 +98,7 @@ static void print_roles(const wane_loss_info *loss, bool outputs)
         snprintf(shape, sizeof shape, "[%s]", role->shape);
         bool index = role->types & 1u << WANE_DTYPE_I32 && role->types & 1u << WANE_DTYPE_I64;
         const char *note = outputs ? (index ? "written as i64" : "") : need_name(role);
-        if (state) note = outputs ? "saved for --in statistics" : "optional; saved by --out: logits are then read for gradients alone";
+        if (state) note = outputs ? "saved for --in statistics" : "optional; then logits are read for gradients alone";
         if (role->direction == WANE_DIRECTION_GRAD) note = "a gradient in its input's type, takes --accumulate";
         int end = *note ? 12 : 0;           // no blanks at the end of a line
         printf("  %-16s %-14s %-*s%s%s\n", role->name, shape, end, tool_types_text(role->types, types, sizeof types),
