@@ -72,7 +72,14 @@ static wane_status check_workspace(const wane_executable *executable, const wane
 {
     wane_context *context = executable->context;
     const wane_plan *plan = executable->plan;
-    wane_status status = binding_buffer(executable, binding, "workspace", allow_host, temporary, &workspace->buffer);
+    wane_status status = wane_struct_check(context, binding, sizeof *binding, sizeof *binding, "workspace");
+    if (status) return status;
+    if (binding->role)
+        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "workspace", "has role number %d and must have none",
+                         (int)binding->role);
+    if (binding->flags || binding->reserved[0] || binding->reserved[1])
+        return wane_fail(context, WANE_ERROR_FLAGS, "workspace", "no binding flags or reserved members are known yet");
+    status = binding_buffer(executable, binding, "workspace", allow_host, temporary, &workspace->buffer);
     if (status) return status;
     uint64_t at = binding->byte_offset, size = workspace->buffer->bytes;
     uint64_t base = workspace->buffer->host ? (uint64_t)(uintptr_t)workspace->buffer->host : 0;
