@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-// The host's device. Handles are borrowed: they must live until the context is destroyed, and none is destroyed by wane.
+// The host's device. Handles are borrowed: they must live until the context is destroyed, and wane destroys none.
 typedef struct wane_vulkan_device_desc {
     size_t struct_size;
     VkInstance instance;
@@ -53,17 +53,17 @@ WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_v
                                              wane_device **out);
 
 // A VkBuffer as a buffer of a Vulkan device, wrapped or not: never copied, never destroyed by wane. Its usage must have
-// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (for wane_buffer_write and wane_buffer_read also the two TRANSFER bits), its memory
-// must be bound, and it must belong to the same VkDevice. bytes: what wane may touch from the buffer's start; what a
-// view uses must end within it when rounded up to the next multiple of 4.
+// VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (for wane_buffer_write and wane_buffer_read also the two TRANSFER bits), its
+// memory must be bound, and it must belong to the same VkDevice. bytes: what wane may touch from the buffer's start;
+// what a view uses must end within it when rounded up to the next multiple of 4.
 // Ownership: the VkBuffer stays the host's and must outlive the wane_buffer. Threading: any thread.
 // Errors: NULL_ARGUMENT (device, buffer, out), MISMATCH (no Vulkan device), DEVICE_LOST, HOST_MEMORY. Since 0.1.
 WANE_API wane_status wane_buffer_import_vulkan(wane_device *device, VkBuffer buffer, uint64_t bytes, wane_buffer **out);
 
 // Records an executable into a command buffer in the recording state, outside a render pass, of the device's queue
 // family. Makes no vkAllocate* and no vkCreate* call and no heap call of wane's, does not submit, does not wait.
-// args: every operand of the plan exactly once, as a buffer or a native VkBuffer (binding.native, with binding.bytes its
-// size), and the workspace, of at least wane_plan_info.workspace_bytes; no host pointers.
+// args: every operand of the plan exactly once, as a buffer or a native VkBuffer (binding.native, with binding.bytes
+// its size), and the workspace, of at least wane_plan_info.workspace_bytes; no host pointers.
 // Barriers: wane puts its own between its dispatches, and none before the first or after the last. The host makes
 // inputs visible to VK_ACCESS_SHADER_READ_BIT in VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT before (READ and WRITE for the
 // workspace, whose old contents do not matter, and for gradients that accumulate), and orders

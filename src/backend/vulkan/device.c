@@ -7,7 +7,8 @@ wane_status vulkan_fail(wane_device *device, VkResult result, wane_status otherw
     wane_status status = result == VK_ERROR_OUT_OF_HOST_MEMORY ? WANE_ERROR_HOST_MEMORY
         : result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_TOO_MANY_OBJECTS ? WANE_ERROR_DEVICE_MEMORY
                                                                                           : otherwise;
-    return wane_fail_native(device->context, status, (int32_t)result, "%s: %s returned %d", device->id, call, (int)result);
+    return wane_fail_native(device->context, status, (int32_t)result, "%s: %s returned %d", device->id, call,
+                            (int)result);
 }
 
 // ---- queue --------------------------------------------------------------------------------------------------------

@@ -69,7 +69,8 @@ static wane_status add(wane_context *context, vulkan_device *d, const wane_vulka
     return device ? WANE_OK : wane_no_memory(context);
 }
 
-WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_vulkan_device_desc *desc, wane_device **out)
+WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_vulkan_device_desc *desc,
+                                             wane_device **out)
 {
     if (out) *out = NULL;
     if (!context) return WANE_ERROR_NULL_ARGUMENT;
@@ -153,6 +154,7 @@ WANE_API wane_status wane_record_vulkan(wane_executable *executable, wane_record
     status = vulkan_check(device, executable->plan, operands, &workspace);
     if (!status) status = wane_recorder_take(recorder, executable);
     if (status) return status;
-    vulkan_record(device, executable->plan, executable->program, recorder->native, operands, &workspace, command_buffer);
+    vulkan_record(device, executable->plan, executable->program, recorder->native, operands, &workspace,
+                  command_buffer);
     return WANE_OK;
 }

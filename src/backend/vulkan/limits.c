@@ -97,7 +97,8 @@ static void check_floor(wane_device *device, const VkPhysicalDeviceLimits *l)
     if (l->maxComputeWorkGroupSize[0] < VULKAN_LANES)
         refuse(device, "maxComputeWorkGroupSize[0]", l->maxComputeWorkGroupSize[0], VULKAN_LANES);
     if (l->maxPushConstantsSize < 128) refuse(device, "maxPushConstantsSize", l->maxPushConstantsSize, 128);
-    if (l->maxStorageBufferRange < 1u << 27) refuse(device, "maxStorageBufferRange", l->maxStorageBufferRange, 1u << 27);
+    if (l->maxStorageBufferRange < 1u << 27)
+        refuse(device, "maxStorageBufferRange", l->maxStorageBufferRange, 1u << 27);
     if (l->maxComputeWorkGroupCount[0] < 65535)
         refuse(device, "maxComputeWorkGroupCount[0]", l->maxComputeWorkGroupCount[0], 65535);
 }
@@ -186,8 +187,9 @@ void vulkan_describe(wane_device *device, uint32_t loader_version)
     memset(&p, 0, sizeof p);
     if (own < VK_API_VERSION_1_1) {
         device->state = -1;
-        snprintf(device->reason, sizeof device->reason, "its Vulkan version is %u.%u, and 1.1 is the least that wane works with",
-                 VK_API_VERSION_MAJOR(own), VK_API_VERSION_MINOR(own));
+        snprintf(device->reason, sizeof device->reason,
+                 "its Vulkan version is %u.%u, and 1.1 is the least that wane works with", VK_API_VERSION_MAJOR(own),
+                 VK_API_VERSION_MINOR(own));
     } else {
         probe_device(device->context, d, &p);
     }

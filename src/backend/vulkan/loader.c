@@ -91,7 +91,7 @@ static bool make_instance(wane_context *context, vulkan_state *state)
     return no_vulkan(context, "the Vulkan loader lacks functions of Vulkan 1.1");
 }
 
-// The list of physical devices; false with count 0 if there are none or the driver fails.
+// The list of physical devices, empty if there are none or the driver fails.
 static wane_status enumerate(wane_context *context, vulkan_state *state)
 {
     for (int attempt = 0; attempt < 4; attempt++) {        // devices may come and go between the two calls
@@ -105,7 +105,8 @@ static wane_status enumerate(wane_context *context, vulkan_state *state)
             if (result == VK_INCOMPLETE) continue;
         }
         if (result == VK_SUCCESS) state->physical_count = count;
-        else wane_log(context, WANE_LOG_INFO, "vulkan: no devices: vkEnumeratePhysicalDevices returned %d", (int)result);
+        else
+            wane_log(context, WANE_LOG_INFO, "vulkan: no devices: vkEnumeratePhysicalDevices returned %d", (int)result);
         return WANE_OK;
     }
     return WANE_OK;

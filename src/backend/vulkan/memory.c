@@ -2,7 +2,8 @@
 #include "backend/vulkan/vulkan.h"
 
 // The first type among `allowed` with all of `wanted` and none of `unwanted`, or -1.
-static int find_type(const vulkan_device *d, uint32_t allowed, VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags unwanted)
+static int find_type(const vulkan_device *d, uint32_t allowed, VkMemoryPropertyFlags wanted,
+                     VkMemoryPropertyFlags unwanted)
 {
     for (uint32_t i = 0; i < d->memory.memoryTypeCount; i++) {
         VkMemoryPropertyFlags flags = d->memory.memoryTypes[i].propertyFlags;

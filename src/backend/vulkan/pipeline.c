@@ -10,8 +10,9 @@ static void cache_key(const vulkan_device *d, char *key, size_t bytes)
     char uuid[2 * VK_UUID_SIZE + 1];
     for (uint32_t i = 0; i < VK_UUID_SIZE; i++)
         snprintf(uuid + 2 * i, 3, "%02x", (unsigned)d->properties.pipelineCacheUUID[i]);
-    snprintf(key, bytes, "vulkan-%08x-%08x-%08x-%s-%s", (unsigned)d->properties.vendorID, (unsigned)d->properties.deviceID,
-             (unsigned)d->properties.driverVersion, uuid, vulkan_modules_hash);
+    const VkPhysicalDeviceProperties *p = &d->properties;
+    snprintf(key, bytes, "vulkan-%08x-%08x-%08x-%s-%s", (unsigned)p->vendorID, (unsigned)p->deviceID,
+             (unsigned)p->driverVersion, uuid, vulkan_modules_hash);
 }
 
 // Drivers are not trusted to check the header of what they are given.
@@ -103,8 +104,8 @@ static wane_status compile(wane_device *device, const wane_pass *pass, VkPipelin
     if (*out) d->vk.DestroyPipeline(d->device, *out, NULL);
     *out = VK_NULL_HANDLE;
     if (result == VK_SUCCESS)
-        return wane_fail_native(device->context, WANE_ERROR_BUILD, 0, "%s: the driver made no pipeline of %s and says nothing",
-                                device->id, kernel->name);
+        return wane_fail_native(device->context, WANE_ERROR_BUILD, 0,
+                                "%s: the driver made no pipeline of %s and says nothing", device->id, kernel->name);
     wane_log(device->context, WANE_LOG_INFO, "%s: %s was refused", device->id, kernel->name);
     return vulkan_fail(device, result, WANE_ERROR_BUILD, "vkCreateComputePipelines");
 }
@@ -144,7 +145,8 @@ static wane_status write_records(wane_device *device, const wane_plan *plan, vul
     uint64_t align = d->properties.limits.minUniformBufferOffsetAlignment;
     program->record_stride = (uint32_t)wane_round_up(VULKAN_RECORD_BYTES, align ? align : 1);
     uint64_t bytes = (uint64_t)program->record_stride * (plan->record_count ? plan->record_count : 1);
-    wane_status status = vulkan_memory_create(device, bytes, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, true, &program->records);
+    wane_status status = vulkan_memory_create(device, bytes, VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, true,
+                                              &program->records);
     if (status) return status;
     for (uint32_t i = 0; i < plan->record_count; i++)
         memcpy((char *)program->records.mapped + (size_t)i * program->record_stride, plan->records[i].words,

@@ -28,7 +28,8 @@ static wane_status make_sets(wane_device *device, vulkan_recorder *recorder)
                                                   .descriptorSetCount = count - done < 64 ? count - done : 64,
                                                   .pSetLayouts = layouts};
         result = d->vk.AllocateDescriptorSets(d->device, &sets, recorder->sets + done);
-        if (result != VK_SUCCESS) return vulkan_fail(device, result, WANE_ERROR_DEVICE_MEMORY, "vkAllocateDescriptorSets");
+        if (result != VK_SUCCESS)
+            return vulkan_fail(device, result, WANE_ERROR_DEVICE_MEMORY, "vkAllocateDescriptorSets");
     }
     return WANE_OK;
 }
@@ -103,8 +104,8 @@ static wane_status bind_slot(const work *w, const wane_pass *pass, uint32_t inde
     // our own buffers are made in steps of 16 bytes
     uint64_t end = range->buffer->owned ? wane_round_up(range->buffer->bytes, 16) : range->buffer->bytes;
     if (start % 4 != 0)
-        return wane_fail(w->device->context, WANE_ERROR_ALIGNMENT, name, "begins at byte %llu, which is no multiple of 4",
-                         (unsigned long long)start);
+        return wane_fail(w->device->context, WANE_ERROR_ALIGNMENT, name,
+                         "begins at byte %llu, which is no multiple of 4", (unsigned long long)start);
     if (aligned > end || length > end - aligned)
         return wane_fail(w->device->context, WANE_ERROR_BOUNDS, name,
                          "reaches byte %llu of a buffer of %llu: make it reach the next multiple of 4",
@@ -160,8 +161,9 @@ static void record_pass(const work *w, uint32_t index, VkDescriptorSet set, VkCo
     uint32_t push[VULKAN_PUSH_WORDS] = {0};
     uint32_t slots = wane_kernels[pass->kernel].slot_count, x = 0, y = 0;
     for (uint32_t s = 0; s < slots; s++) (void)bind_slot(w, pass, s, &infos[s], &push[WANE_MAX_WINDOW + s]);
-    infos[slots] = (VkDescriptorBufferInfo){w->program->records.buffer, (VkDeviceSize)pass->record * w->program->record_stride,
-                                            VULKAN_RECORD_BYTES};
+    infos[slots].buffer = w->program->records.buffer;
+    infos[slots].offset = (VkDeviceSize)pass->record * w->program->record_stride;
+    infos[slots].range = VULKAN_RECORD_BYTES;
     for (uint32_t s = 0; s <= slots; s++)
         writes[s] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = set,
@@ -181,18 +183,25 @@ static void record_pass(const work *w, uint32_t index, VkDescriptorSet set, VkCo
     d->vk.CmdDispatch(commands, x, y, 1);
 }
 
-static void record_passes(const work *w, vulkan_recorder *recorder, uint32_t begin, uint32_t end, VkCommandBuffer commands)
+// What stands between two passes.
+static void pass_barrier(vulkan_device *d, VkCommandBuffer commands)
 {
-    vulkan_device *d = vulkan_of(w->device);
+    const VkAccessFlags both = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+    const VkAccessFlags all = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
+    if (d->quirks & VULKAN_QUIRK_FULL_BARRIER)
+        vulkan_barrier(d, commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT,
+                       VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, all);
+    else
+        vulkan_barrier(d, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                       VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, both);
+}
+
+static void record_passes(const work *w, vulkan_recorder *recorder, uint32_t begin, uint32_t end,
+                          VkCommandBuffer commands)
+{
     for (uint32_t i = begin; i < end; i++) {
-        if (i > begin && !(w->plan->passes[i].flags & WANE_PASS_WITH_PREVIOUS)) {
-            if (d->quirks & VULKAN_QUIRK_FULL_BARRIER)
-                vulkan_barrier(d, commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_WRITE_BIT,
-                               VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT);
-            else
-                vulkan_barrier(d, commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-                               VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
-        }
+        if (i > begin && !(w->plan->passes[i].flags & WANE_PASS_WITH_PREVIOUS))
+            pass_barrier(vulkan_of(w->device), commands);
         record_pass(w, i, recorder->sets[recorder->used++], commands);
     }
 }
