@@ -11,9 +11,9 @@ struct wane_pool {
     wane_context *context;
     wane_mutex *lock, *user;               // state of the job; one job at a time
     wane_condition *wake, *idle;
-    uint32_t worker_count, started, pending;
+    uint32_t worker_count, started, pending;   // worker_count never changes: other threads read it without the lock
     uint64_t generation;
-    bool stop;
+    bool stop, tried;
     worker *workers;
     void (*task)(void *argument, uint32_t index);
     void *argument;
@@ -122,13 +122,13 @@ uint32_t wane_pool_width(wane_pool *pool)
 // Fewer threads than wanted is no error: the caller and those that started do the work.
 static void start_workers(wane_pool *pool)
 {
+    pool->tried = true;
     while (pool->started < pool->worker_count
            && wane_thread_start(pool->workers[pool->started].thread, worker_body, &pool->workers[pool->started]))
         pool->started++;
     if (pool->started < pool->worker_count)
         wane_log(pool->context, WANE_LOG_WARNING, "only %u of %u worker threads could be started", pool->started,
                  pool->worker_count);
-    pool->worker_count = pool->started;
 }
 
 void wane_pool_run(wane_pool *pool, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument)
@@ -143,7 +143,7 @@ void wane_pool_run(wane_pool *pool, uint32_t count, void (*task)(void *argument,
         return;
     }
     wane_mutex_lock(pool->lock);
-    if (pool->started < pool->worker_count) start_workers(pool);
+    if (!pool->tried) start_workers(pool);
     pool->task = task;
     pool->argument = argument;
     pool->count = count;
