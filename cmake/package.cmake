@@ -1,4 +1,5 @@
 # What is installed: the library, its headers, and what find_package(wane) and pkg-config read.
+set(WANE_PACKAGED ON)                     # the tests of consumers ask for it
 include(CMakePackageConfigHelpers)
 install(TARGETS wane EXPORT wane
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
