@@ -79,8 +79,11 @@ static void describe_processor(char *text, size_t bytes)
 #endif
 }
 
+// True if it is there already: a discovery that ran out of memory is begun again.
 static bool add_device(wane_context *context, const char *id, const isa_row *isa, bool hidden)
 {
+    for (uint32_t i = 0; i < context->device_count; i++)
+        if (strcmp(context->devices[i]->id, id) == 0) return true;
     wane_device *device = wane_device_add(context, &wane_backend_cpu, id);
     if (!device) return false;
     describe_processor(device->name, sizeof device->name);
@@ -107,8 +110,8 @@ static wane_status cpu_discover(wane_context *context, void **state)
 {
     const isa_row *rows[ISA_MOST];
     uint32_t count = usable_isas(rows);
-    wane_pool *pool;
-    wane_status status = wane_pool_create(context, &pool);
+    wane_pool *pool = *state;
+    wane_status status = pool ? WANE_OK : wane_pool_create(context, &pool);
     if (status) return status;
     *state = pool;
     bool good = add_device(context, "cpu", rows[count - 1], false);
