@@ -1,7 +1,9 @@
 // Packs what a row needs besides its logits: one lane, one row.
 // Reads target (i32, or i64 as two words), weight[target], row_weight, upstream, upstream_lse; writes six planes of work.
-// The planner guarantees that each operand's window starts at the batch's first row. No logits are read here, so the
-// denominator of mean is known before the first gradient is written.
+// The planner guarantees that each operand's window starts at the batch's first row. Where weight does not fit one
+// there is a pass for each window of it, columns col0 to col0 + cols_here: the first writes all planes, the others the
+// weights of rows whose target is theirs. No logits are read here, so the denominator of mean is known before the first
+// gradient is written.
 #if K_PHASE == 1
 #include "softmax.h"
 K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(planes) + plane * K_P(plane_rows) + row, word); }
@@ -16,18 +18,23 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
     bool bad = !ignored && (high != 0u || low >= K_P(cols));
     bool valid = !ignored && !bad;
     float weight = 0.0f;
-    if (valid) weight = (K_P(flags) & HAS_WEIGHT) != 0u ? K_FLT(K_LD(weight, K_STEP(low, K_P(weight_col)))) : 1.0f;
-    uint one = K_BITS(1.0f);
-    plane_store(K_PASS PLANE_LABEL, row, valid ? low : SOFTMAX_NO_COLUMN);
-    plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
-    plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
-    uint word = one;
-    if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, K_STEP(row, K_P(row_weight_row)));
-    plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);
-    word = one;
-    if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, K_STEP(row, K_P(upstream_row)));
-    plane_store(K_PASS PLANE_UPSTREAM, row, word);
-    word = 0u;
-    if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, K_STEP(row, K_P(upstream_lse_row)));
-    plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
+    uint class_ = low - K_W(col0);
+    bool here = valid && class_ < K_W(cols_here);
+    if (here) weight = 1.0f;
+    if (here && (K_P(flags) & HAS_WEIGHT) != 0u) weight = K_FLT(K_LD(weight, K_STEP(class_, K_P(weight_col))));
+    if (here || K_W(col0) == 0u) plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
+    if (K_W(col0) == 0u) {
+        uint one = K_BITS(1.0f);
+        plane_store(K_PASS PLANE_LABEL, row, valid ? low : SOFTMAX_NO_COLUMN);
+        plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
+        uint word = one;
+        if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, K_STEP(row, K_P(row_weight_row)));
+        plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);
+        word = one;
+        if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, K_STEP(row, K_P(upstream_row)));
+        plane_store(K_PASS PLANE_UPSTREAM, row, word);
+        word = 0u;
+        if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, K_STEP(row, K_P(upstream_lse_row)));
+        plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
+    }
 #endif

@@ -311,18 +311,25 @@ static wane_slot matrix_of(const problem *p, int operand, int64_t row, int64_t r
     return wane_plan_window(p->plan, operand, first, count);
 }
 
+// One dispatch for each window of the class weights, which are looked up by target.
 static bool add_gather(problem *p, int64_t row, int64_t rows)
 {
-    softmax_window window = {0};
-    wane_pass *pass = add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);
-    if (!pass) return false;
     bool each = p->record->reduction == WANE_REDUCTION_NONE;
-    pass->slots[0] = rows_of(p, p->target, row, rows);
-    pass->slots[1] = rows_of(p, p->weight, 0, p->cols);
-    pass->slots[2] = rows_of(p, p->row_weight, row, rows);
-    pass->slots[3] = rows_of(p, p->upstream, each ? row : 0, each ? rows : 1);
-    pass->slots[4] = rows_of(p, p->upstream_lse, row, rows);
-    pass->slots[5] = whole_work(p);
+    int64_t step = p->weight >= 0 ? p->window_cols : p->cols;
+    for (int64_t col = 0; col < p->cols; col += step) {
+        softmax_window window = {0};
+        int64_t cols = clamp(p->cols - col, 1, step);
+        window.col0 = (uint32_t)col;
+        window.cols_here = (uint32_t)cols;
+        wane_pass *pass = add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);
+        if (!pass) return false;
+        pass->slots[0] = rows_of(p, p->target, row, rows);
+        pass->slots[1] = rows_of(p, p->weight, col, cols);
+        pass->slots[2] = rows_of(p, p->row_weight, row, rows);
+        pass->slots[3] = rows_of(p, p->upstream, each ? row : 0, each ? rows : 1);
+        pass->slots[4] = rows_of(p, p->upstream_lse, row, rows);
+        pass->slots[5] = whole_work(p);
+    }
     return true;
 }
 
