@@ -24,6 +24,8 @@ typedef struct fault_scenario {
     // Makes the calls, checks what each one leaves behind when it fails, and destroys what it made. Returns the first
     // error, or WANE_OK.
     wane_status (*run)(fault_run *f);
+    bool keeps;                             // what was prepared may serve for many tries
+    bool is_long;
 } fault_scenario;
 
 extern const fault_scenario fault_scenarios[];  // name NULL at the end

@@ -153,15 +153,19 @@ static wane_status run_with(fault_run *f, wane_recorder *recorder, bool workspac
 
 static wane_status run_alone(fault_run *f) { return run_with(f, NULL, false); }
 
-// With the recorder of before: after a failure the same recorder serves again.
+// The recorder brings the staging memory; after a failed run it serves again.
 static wane_status run_recorded(fault_run *f)
 {
-    wane_status status = run_with(f, f->recorder, false);
+    wane_recorder *recorder = NULL;
+    wane_status status = wane_recorder_create(&f->executable, 1, 0, &recorder);
+    if (status) return status;
+    status = run_with(f, recorder, false);
     if (status) {
         test_memory_arm(&f->memory, -1, -1);
-        wane_status again = run_with(f, f->recorder, false);
+        wane_status again = run_with(f, recorder, false);
         if (again) fail_msg("the recorder serves again after a failure: %s", wane_status_text(again));
     }
+    wane_recorder_destroy(recorder);
     return status;
 }
 
@@ -202,9 +206,17 @@ static wane_status run_whole(fault_run *f)
 }
 
 const fault_scenario fault_scenarios[] = {
-    {"context", 0, run_context},       {"find", 0, run_find},         {"list", 0, run_list},
-    {"plan", 1, run_plan},             {"statistics", 1, run_statistics}, {"buffers", 1, run_buffers},
-    {"executable", 2, run_executable}, {"recorder", 3, run_recorder}, {"run", 3, run_alone},
-    {"run recorded", 4, run_recorded}, {"run refused", 4, run_refused}, {"whole", 0, run_whole},
-    {NULL, 0, NULL},
+    {"context", 0, run_context, false, false},
+    {"find", 0, run_find, false, false},
+    {"list", 0, run_list, false, false},
+    {"plan", 1, run_plan, true, false},
+    {"statistics", 1, run_statistics, true, false},
+    {"buffers", 1, run_buffers, true, false},
+    {"executable", 2, run_executable, false, false},
+    {"recorder", 3, run_recorder, true, false},
+    {"run", 3, run_alone, true, false},
+    {"run recorded", 3, run_recorded, true, false},
+    {"run refused", 4, run_refused, true, false},
+    {"whole", 0, run_whole, false, true},
+    {NULL, 0, NULL, false, false},
 };

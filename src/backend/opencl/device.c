@@ -143,14 +143,14 @@ static wane_status discover_platform(wane_context *context, opencl_state *state,
         if (index < state->listed) continue;
         char id[32];
         snprintf(id, sizeof id, "opencl:%u", index);
-        wane_device *device = wane_device_add(context, &wane_backend_opencl, id);
-        opencl_device *native = device ? opencl_device_new(context, state) : NULL;
-        if (device) state->listed++;
-        if (!native) {
+        // what is left when the second one fails belongs to the state, and goes with it
+        opencl_device *native = opencl_device_new(context, state);
+        wane_device *device = native ? wane_device_add(context, &wane_backend_opencl, id) : NULL;
+        if (!device) {
             status = wane_no_memory(context);
-            if (device) refuse(device, "there was no memory for its description");
             break;
         }
+        state->listed++;
         device->native = native;
         device->index = index;
         native->id = ids[i];
