@@ -55,7 +55,8 @@
 #define SLICE_SUM_WX 5u
 #define SLICE_SUM_W 6u
 #define SLICE_BEST 7u
-#define SLICE_PLANES 8u
+#define SLICE_LEAD 8u              // the logit of BEST as stored, before a softcap; the target is among these
+#define SLICE_PLANES 9u
 
 #define SOFTMAX_NO_COLUMN 0xffffffffu
 

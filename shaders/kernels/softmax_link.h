@@ -15,6 +15,7 @@ struct row_term {
 };
 struct row_stats {
     float top, sum, target, sum_ex, sum_wx, sum_w;
+    float lead;                            // the highest logit as stored, of column best
     uint flags, best;
 };
 struct row_coefs {
@@ -138,9 +139,8 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     uint loss = infinite && row_weight != 0.0f ? K_WORD_INF : K_BITS(value);
 
     float entropy = row_entropy(s, r, log_sum);
-    bool target_wins = !target_out && (empty || s.target > s.top || (s.target == s.top && label < s.best));
-    uint best = target_wins ? label : s.best;
-    store_values(K_PASS row, loss, K_BITS(lse), K_BITS(entropy), best, s.flags | (target_wins ? FLAG_CORRECT : 0u));
+    uint right = s.best == label ? FLAG_CORRECT : 0u;
+    store_values(K_PASS row, loss, K_BITS(lse), K_BITS(entropy), s.best, s.flags | right);
 
     // coefficients: `np` of p_j - [j = y], `p` of p_j alone
     float g = row_scale(K_PASS row);

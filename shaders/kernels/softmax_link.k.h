@@ -11,6 +11,7 @@ K_FN row_stats stats_none(void)
     row_stats s;
     s.top = -3.4028235e38f; s.sum = 0.0f; s.target = 0.0f; s.sum_ex = 0.0f; s.sum_wx = 0.0f; s.sum_w = 0.0f;
     s.flags = 0u;
+    s.lead = -3.4028235e38f;
     s.best = SOFTMAX_NO_COLUMN;
     return s;
 }
@@ -32,7 +33,8 @@ K_FN row_stats stats_merge(K_CTX row_stats a, row_stats b)
     row_stats x = stats_move(K_PASS a, top);
     row_stats y = stats_move(K_PASS b, top);
     row_stats r;
-    r.best = b.top > a.top ? b.best : b.top < a.top ? a.best : K_MIN(a.best, b.best);
+    r.best = b.lead > a.lead ? b.best : b.lead < a.lead ? a.best : K_MIN(a.best, b.best);
+    r.lead = K_MAX(a.lead, b.lead);
     r.top = top;
     r.sum = x.sum + y.sum;
     r.target = (b.flags & FLAG_TARGET) != 0u ? b.target : a.target;
@@ -55,6 +57,7 @@ K_FN row_stats stats_load(K_CTX uint slice, uint row)
     s.sum_wx = plane_float(K_PASS p + SLICE_SUM_WX, row);
     s.sum_w = plane_float(K_PASS p + SLICE_SUM_W, row);
     s.best = K_LD(work, plane_at(K_PASS p + SLICE_BEST, row));
+    s.lead = plane_float(K_PASS p + SLICE_LEAD, row);
     return s;
 }
 #else

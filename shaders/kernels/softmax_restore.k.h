@@ -17,4 +17,5 @@
         K_ST(work, K_P(planes) + (SOFTMAX_PLANES + to) * K_P(plane_rows) + row, word);
     }
     K_ST(work, K_P(planes) + (SOFTMAX_PLANES + SLICE_BEST) * K_P(plane_rows) + row, SOFTMAX_NO_COLUMN);
+    K_ST(work, K_P(planes) + (SOFTMAX_PLANES + SLICE_LEAD) * K_P(plane_rows) + row, 0u);
 #endif

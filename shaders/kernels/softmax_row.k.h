@@ -19,13 +19,13 @@
         row_stats s;
         s.top = -3.4028235e38f; s.sum = 0.0f; s.target = 0.0f; s.sum_ex = 0.0f; s.sum_wx = 0.0f; s.sum_w = 0.0f;
         s.flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row));
-        s.best = SOFTMAX_NO_COLUMN;
+        s.best = SOFTMAX_NO_COLUMN; s.lead = 0.0f;
         if (live) {
             row_target t = load_target(K_PASS row, label);
             s.top = K_SL(top, 0u); s.sum = K_SL(sum, 0u); s.target = t.value; s.sum_ex = K_SL(sum_ex, 0u);
             s.sum_wx = K_SL(sum_wx, 0u); s.sum_w = K_SL(sum_w, 0u);
             s.flags |= K_SL(flag, 0u) | t.flags;
-            s.best = K_SL(best, 0u);
+            s.best = t.best;
         }
         row_coefs c = link_row(K_PASS row, label, s);
         if ((K_C(options) & OPTION_SAVE) != 0u) store_stats(K_PASS row, s);

@@ -1,8 +1,8 @@
 // softmax_sweep.h - from the columns of a row to its statistics. After softmax_columns.h.
 
 struct row_target {
-    float value;
-    uint flags;
+    float value, lead;
+    uint flags, best;
 };
 K_STRUCT(row_target)
 
@@ -28,19 +28,20 @@ K_FN void classify_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_A
         }
 }
 
-// The first column that holds the highest value so far.
-K_FN void rank_block(K_CTX K_INOUT_ARRAY(float, x, BLOCK_CELLS), K_INOUT_ARRAY(float, top, K_OWN),
-                     K_INOUT_ARRAY(uint, best, K_OWN), uint first, uint end)
+// The first column that holds the highest logit so far, and that logit as stored: where a softcap saturates, values
+// that it makes equal are still in order.
+K_FN void rank_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), K_INOUT_ARRAY(float, x, BLOCK_CELLS),
+                     K_INOUT_ARRAY(float, lead, K_OWN), K_INOUT_ARRAY(uint, best, K_OWN), uint first, uint end)
 {
-    for (uint s = 0u; s < K_OWN; s++) {
-        float high = top[s];
+    for (uint s = 0u; s < K_OWN; s++)
         for (uint u = 0u; u < STEPS_LIVE(first, end); u++) {
-            float y = x[u * K_OWN + s];
-            bool wins = K_BITS(y) != K_WORD_MINUS_INF && (y > high || best[s] == SOFTMAX_NO_COLUMN);
+            uint q = u * K_OWN + s;
+            bool live = K_BITS(x[q]) != K_WORD_MINUS_INF;
+            float z = K_FLT(live ? word[q] : 0u);
+            bool wins = live && (z > lead[s] || best[s] == SOFTMAX_NO_COLUMN);
             best[s] = wins ? CELL_COLUMN(first, u, s) : best[s];
-            high = wins ? y : high;
+            lead[s] = wins ? z : lead[s];
         }
-    }
 }
 
 // Sums of weight[j] and of weight[j] (x_j - peak); what was summed against the old top moves to the new one, peak.
@@ -103,13 +104,14 @@ K_FN void add_block(K_CTX K_INOUT_ARRAY(float, x, BLOCK_CELLS), K_INOUT_ARRAY(fl
 // moves its own sums, then the sums. `lanes` of them hold anything; the rest add nothing and are skipped.
 K_FN void merge_lanes(K_CTX uint lanes, K_INOUT_ARRAY(float, top, K_OWN), K_INOUT_ARRAY(float, sum, K_OWN),
                       K_INOUT_ARRAY(float, sum_ex, K_OWN), K_INOUT_ARRAY(float, sum_wx, K_OWN),
-                      K_INOUT_ARRAY(float, sum_w, K_OWN), K_INOUT_ARRAY(uint, flag, K_OWN),
-                      K_INOUT_ARRAY(uint, best, K_OWN))
+                      K_INOUT_ARRAY(float, sum_w, K_OWN), K_INOUT_ARRAY(float, lead, K_OWN),
+                      K_INOUT_ARRAY(uint, flag, K_OWN), K_INOUT_ARRAY(uint, best, K_OWN))
 {
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
         if (v < lanes) {
             K_SS(top, v, top[s]);
+            K_SS(lead, v, lead[s]);
             K_SS(best, v, best[s]);
             K_SS(flag, v, flag[s]);
         }
@@ -118,12 +120,13 @@ K_FN void merge_lanes(K_CTX uint lanes, K_INOUT_ARRAY(float, top, K_OWN), K_INOU
     for (uint w = VIRTUAL_LANES / 2u; w > 0u; w >>= 1u) {
         for (uint v = K_LANE; v < w; v += K_LANES)
             if (v + w < lanes) {
-                float a = K_SL(top, v);
-                float b = K_SL(top, v + w);
+                float a = K_SL(lead, v);
+                float b = K_SL(lead, v + w);
                 uint i = K_SL(best, v);
                 uint j = K_SL(best, v + w);
                 K_SS(best, v, b > a ? j : b < a ? i : K_MIN(i, j));
-                K_SS(top, v, K_MAX(a, b));
+                K_SS(lead, v, K_MAX(a, b));
+                K_SS(top, v, K_MAX(K_SL(top, v), K_SL(top, v + w)));
                 K_SS(flag, v, K_SL(flag, v) | K_SL(flag, v + w));
             }
         K_BARRIER();
@@ -162,11 +165,12 @@ K_FN void sweep_columns(K_CTX uint row, uint begin, uint end, uint label)
     float sum_ex[K_OWN];
     float sum_wx[K_OWN];
     float sum_w[K_OWN];
+    float lead[K_OWN];
     uint flag[K_OWN];
     uint best[K_OWN];
     for (uint s = 0u; s < K_OWN; s++) {
         top[s] = -3.4028235e38f; sum[s] = 0.0f; sum_ex[s] = 0.0f; sum_wx[s] = 0.0f; sum_w[s] = 0.0f;
-        flag[s] = 0u; best[s] = SOFTMAX_NO_COLUMN;
+        lead[s] = -3.4028235e38f; flag[s] = 0u; best[s] = SOFTMAX_NO_COLUMN;
     }
     for (uint first = begin; first < end; first += BLOCK_COLUMNS) {
         uint word[BLOCK_CELLS];
@@ -175,7 +179,7 @@ K_FN void sweep_columns(K_CTX uint row, uint begin, uint end, uint label)
         float shift[K_OWN];
         load_block(K_PASS word, row, first, end);
         classify_block(K_PASS word, x, flag, first, end, label);
-        if ((K_C(options) & OPTION_ARGMAX) != 0u) rank_block(K_PASS x, top, best, first, end);
+        if ((K_C(options) & OPTION_ARGMAX) != 0u) rank_block(K_PASS word, x, lead, best, first, end);
         for (uint s = 0u; s < K_OWN; s++) peak[s] = top[s];
         K_UNROLL for (uint u = 0u; u < STEPS_LIVE(first, end); u++)
             for (uint s = 0u; s < K_OWN; s++) peak[s] = K_MAX(x[u * K_OWN + s], peak[s]);
@@ -186,10 +190,11 @@ K_FN void sweep_columns(K_CTX uint row, uint begin, uint end, uint label)
         add_block(K_PASS x, shift, peak, sum, sum_ex, first, end);
         for (uint s = 0u; s < K_OWN; s++) top[s] = peak[s];
     }
-    merge_lanes(K_PASS K_MIN(end - begin, VIRTUAL_LANES), top, sum, sum_ex, sum_wx, sum_w, flag, best);
+    merge_lanes(K_PASS K_MIN(end - begin, VIRTUAL_LANES), top, sum, sum_ex, sum_wx, sum_w, lead, flag, best);
 }
 
-// The target logit as the statistics keep it, and its class.
+// The target logit as the statistics keep it, and its class. `best` and `lead` are those of the swept columns with the
+// target among them. Called by one lane after sweep_columns.
 K_FN row_target load_target(K_CTX uint row, uint label)
 {
     row_target t;
@@ -198,5 +203,10 @@ K_FN row_target load_target(K_CTX uint row, uint label)
     t.flags = FLAG_TARGET | (class_ == FLAG_MINUS_INF ? FLAG_TARGET_MINUS_INF : class_ == FLAG_OTHER ? 0u : class_);
     float z = K_FLT(class_ == FLAG_OTHER ? word : 0u);
     t.value = (K_C(options) & OPTION_SOFTCAP) != 0u ? soft_cap(K_PASS z) : z;
+    t.best = K_SL(best, 0u);
+    t.lead = K_SL(lead, 0u);
+    bool wins = class_ == FLAG_OTHER && (z > t.lead || (z == t.lead && label < t.best) || t.best == SOFTMAX_NO_COLUMN);
+    t.best = wins ? label : t.best;
+    t.lead = wins ? z : t.lead;
     return t;
 }

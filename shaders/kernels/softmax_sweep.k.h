@@ -17,7 +17,7 @@
         sweep_columns(K_PASS row, begin, end, label);
         if (K_LANE == 0u) {
             row_target t;
-            t.value = 0.0f; t.flags = 0u;
+            t.value = 0.0f; t.flags = 0u; t.lead = K_SL(lead, 0u); t.best = K_SL(best, 0u);
             if (label >= begin && label < end) t = load_target(K_PASS row, label);
             uint at = K_P(planes) + (SOFTMAX_PLANES + slice * SLICE_PLANES) * K_P(plane_rows) + row;
             K_ST(work, at + SLICE_MAX * K_P(plane_rows), K_BITS(K_SL(top, 0u)));
@@ -27,7 +27,8 @@
             K_ST(work, at + SLICE_SUM_EX * K_P(plane_rows), K_BITS(K_SL(sum_ex, 0u)));
             K_ST(work, at + SLICE_SUM_WX * K_P(plane_rows), K_BITS(K_SL(sum_wx, 0u)));
             K_ST(work, at + SLICE_SUM_W * K_P(plane_rows), K_BITS(K_SL(sum_w, 0u)));
-            K_ST(work, at + SLICE_BEST * K_P(plane_rows), K_SL(best, 0u));
+            K_ST(work, at + SLICE_BEST * K_P(plane_rows), t.best);
+            K_ST(work, at + SLICE_LEAD * K_P(plane_rows), K_BITS(t.lead));
         }
     }
 #endif
