@@ -1,0 +1,261 @@
+// conform.h - the parts of the conformance test: cases made from the registry, inputs, calls, judgement, isolation,
+// reports. Nothing here names a loss: a new one gets its cases from its row in losses.def.
+#ifndef WANE_TOOLS_CONFORM_H
+#define WANE_TOOLS_CONFORM_H
+
+#include <wane/wane.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "oracle.h"
+
+enum {
+    CONFORM_IDS = 64,                       // roles and parameters are bits of a word, by their ids
+    CONFORM_OPERANDS = 3 * 64,              // inputs, and the outputs of two calls
+    CONFORM_NAME = 192,
+    CONFORM_MESSAGE = 512
+};
+
+// ---- cases (cases.c) ----
+
+typedef enum conform_calls {
+    CALLS_FUSED,                            // one call
+    CALLS_BACKWARD                          // forward that saves statistics, then a second call from them
+} conform_calls;
+
+typedef enum conform_layout {
+    LAYOUT_DENSE,
+    LAYOUT_REVERSED,                        // negative row stride, column stride 2
+    LAYOUT_COLUMNS,                         // rows are the contiguous dimension
+    LAYOUT_BROADCAST,                       // stride 0 in the first dimension of inputs
+    LAYOUT_WINDOWS,                         // columns so far apart that a row reaches over 128 MiB
+    LAYOUT_COUNT
+} conform_layout;
+
+typedef enum conform_memory {
+    MEMORY_HOST,                            // host pointers, the library's workspace
+    MEMORY_EXACT,                           // host pointers and a workspace of exactly the bytes that the plan asks for
+    MEMORY_BUFFER,                          // device buffers at odd offsets
+    MEMORY_RECORDER,                        // host pointers, a recorder, two runs that must give the same bits
+    MEMORY_COUNT
+} conform_memory;
+
+struct conform_values;
+
+typedef struct conform_case {
+    char name[CONFORM_NAME];
+    const wane_loss_info *loss;
+    int64_t rows, cols;                     // 0 rows is allowed
+    uint64_t inputs;                        // 1 << role: the optional inputs that are given
+    uint64_t outputs;                       // 1 << role; those that the calls cannot make are left out
+    bool param_given[CONFORM_IDS];
+    double param[CONFORM_IDS];
+    const struct conform_values *values;
+    conform_calls calls;
+    conform_layout layout;
+    conform_memory memory;
+    bool accumulate, wide_index, figures;
+    uint32_t batches;                       // at least so many batches of rows, by a limit on the workspace; 0: no limit
+    uint64_t seed;
+} conform_case;
+
+typedef struct conform_list {
+    conform_case *cases;
+    size_t count, capacity;
+    bool failed;                            // out of memory
+} conform_list;
+
+// Appends the cases whose name matches the glob (NULL: all). Order and names depend on the arguments alone.
+void conform_make_cases(conform_list *list, bool full, uint64_t seed, const char *filter);
+bool conform_glob(const char *pattern, const char *text);   // * and ?
+
+// ---- roles and shapes (roles.c) ----
+
+#define CONFORM_BIT(role) ((uint64_t)1 << (role))
+
+bool conform_is_input(const wane_role_info *role);
+uint64_t conform_roles(const wane_loss_info *loss, int direction, int need);      // need < 0: any
+uint64_t conform_outputs(const wane_loss_info *loss);                             // statistics not among them
+bool conform_from_statistics(const wane_role_info *role);   // whether a call with given statistics can make it
+double conform_param(const conform_case *c, wane_param param, double absent);
+// The extents of a role in a case, as many as the result says.
+uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32_t planes, int64_t extents[4]);
+// How far a role's output may be off, in units of the oracle's scale; 0: not at all.
+double conform_tolerance(wane_role role);
+
+// ---- numbers by seed (random.c) ----
+
+typedef struct conform_random { uint64_t state; } conform_random;
+
+uint64_t conform_hash(uint64_t hash, const void *data, size_t bytes);
+uint64_t conform_next(conform_random *random);
+double conform_uniform(conform_random *random);             // [0, 1)
+double conform_normal(conform_random *random);              // the same on every machine: no library function in it
+uint64_t conform_below(conform_random *random, uint64_t bound);
+
+// ---- values of inputs (values.c) ----
+
+// What the dense inputs of a case hold, by role id; indices and integers as doubles too.
+typedef struct conform_inputs {
+    const conform_case *c;
+    int64_t rows, cols;
+    double *of[CONFORM_IDS];                // NULL where not given
+    int64_t count[CONFORM_IDS];
+    conform_random random;
+} conform_inputs;
+
+enum {
+    VALUES_TRIVIAL = 1,                     // results may well be all zero
+    VALUES_QUICK_SPLIT = 2,                 // tried on split rows in the quick run too
+    VALUES_FIGURES = 4,                     // the project's figures are asserted on it
+    VALUES_DOMINATED = 8,                   // with the figure for dominated rows
+    VALUES_WEIGHTS = 16                     // is about an optional input: only with all of them
+};
+
+typedef struct conform_values {
+    const char *name;
+    uint32_t flags;
+    void (*fill)(conform_inputs *in);       // changes plain values
+} conform_values;
+
+extern const conform_values conform_values_table[];         // [0] is plain; ends with a NULL name
+const conform_values *conform_values_named(const char *name);
+void conform_fill(conform_inputs *in);
+
+// ---- a device (session.c) ----
+
+typedef struct conform_session {
+    wane_context *context;
+    wane_device *device;
+    wane_device_info info;
+    wane_status status;                     // of finding the device
+    char log[CONFORM_MESSAGE];              // the last error or warning of the library
+    struct cached *cache;                   // compiled kernels
+} conform_session;
+
+bool conform_session_open(conform_session *session, const char *device, uint32_t threads);
+void conform_session_close(conform_session *session);
+void conform_session_head(const conform_session *session, char *text, size_t capacity);
+
+// ---- results ----
+
+typedef enum conform_outcome {
+    OUTCOME_PASS, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_CRASH, OUTCOME_TIMEOUT, OUTCOME_MISTRUSTED, OUTCOME_COUNT
+} conform_outcome;
+
+enum { FIGURE_LOSS, FIGURE_GRADIENT, FIGURE_LOSS_SURE, FIGURE_GRADIENT_SURE, FIGURE_ENTRY, FIGURE_COUNT };
+
+typedef struct conform_result {
+    conform_outcome outcome;
+    double seconds;
+    double error;                           // the largest, in units of the tolerance
+    double figures[FIGURE_COUNT];           // negative: not measured
+    uint64_t digest;                        // of the bits of all outputs
+    char message[CONFORM_MESSAGE];          // why, or where the largest error is
+} conform_result;
+
+extern const char *const conform_outcome_names[OUTCOME_COUNT];
+bool conform_bad(conform_outcome outcome);  // counts as failed
+void conform_fail(conform_result *result, const char *format, ...)
+#ifdef __GNUC__
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+// ---- tensors in memory (tensor.c) ----
+
+typedef struct conform_tensor {
+    const wane_role_info *role;
+    wane_tensor spec;
+    bool written;
+    int64_t count;
+    unsigned char *memory;                  // guards on both sides and between the elements of a view
+    size_t bytes, origin;                   // of the allocation; where element 0 is
+    unsigned char *before;                  // an input's memory before the call
+    double *previous;                       // what a gradient held before an accumulating call, dense; else NULL
+    wane_buffer *buffer;
+} conform_tensor;
+
+// Strides, memory full of ones. False: out of memory.
+bool conform_tensor_make(conform_tensor *t, const conform_case *c, const wane_role_info *role, uint32_t planes, bool written);
+void conform_tensor_free(conform_tensor *t);
+void conform_tensor_store(conform_tensor *t, const double *dense);
+void conform_tensor_load(const conform_tensor *t, double *dense);
+void conform_tensor_poison(conform_tensor *t);              // all bytes
+bool conform_tensor_keep(conform_tensor *t);                // remembers the bytes, to be compared later
+// Whether what must not be written is as it was: all of an input, the surroundings of an output.
+bool conform_tensor_intact(const conform_tensor *t);
+uint64_t conform_tensor_hash(const conform_tensor *t, uint64_t hash);
+
+// ---- calls (execute.c) and judgement (judge.c) ----
+
+typedef struct conform_run {
+    conform_session *session;
+    const conform_case *c;
+    conform_result *result;
+    conform_tensor tensors[CONFORM_OPERANDS];
+    uint32_t tensor_count;
+    uint32_t statistics_mask;
+    oracle_problem problem;
+    wane_status expected;                   // of a run
+    double *scratch;                        // what a tensor holds, as doubles; as large as the largest
+} conform_run;
+
+void conform_execute(conform_session *session, const conform_case *c, conform_result *result);
+// Compares what a call made with the oracle. Notes the largest error, fails the result.
+void conform_judge(conform_run *run, const conform_tensor *t, const char *call);
+void conform_judge_figures(conform_run *run);
+bool conform_is_trivial(const conform_run *run);
+extern const char *const conform_figure_names[FIGURE_COUNT];
+extern const double conform_figure_limits[FIGURE_COUNT];
+
+// ---- running all (isolate.c) ----
+
+typedef struct conform_options {
+    const char *device, *filter, *junit, *json, *csv;
+    bool full, list, tap, digest, no_fork, support, verbose;
+    uint64_t seed;
+    uint32_t threads;
+    double timeout;
+} conform_options;
+
+typedef struct conform_sink {
+    void *user;
+    void (*head)(void *user, const char *text);
+    void (*starts)(void *user, size_t index);
+    void (*ends)(void *user, size_t index, const conform_result *result);
+} conform_sink;
+
+enum { RUN_DONE, RUN_NO_DEVICE, RUN_INTERRUPTED };
+
+// Each case ends in one call of `ends`, whatever it does to the process it runs in. `error` says why there is no device.
+int conform_run_all(const conform_options *options, const conform_list *list, const conform_sink *sink, char *error,
+                    size_t error_bytes);
+
+// ---- reports (report.c) ----
+
+typedef struct conform_report {
+    const conform_options *options;
+    const conform_list *list;
+    size_t done, counts[OUTCOME_COUNT];
+    uint64_t digest;
+    double worst;
+    size_t worst_index;
+    double figures[FIGURE_COUNT];
+    char head[1024];
+    FILE *text, *junit, *json, *csv;
+    long junit_tail, json_tail;
+    bool terminal, line_open, write_failed;
+} conform_report;
+
+bool conform_report_open(conform_report *report, const conform_options *options, const conform_list *list);
+conform_sink conform_report_sink(conform_report *report);
+// Closes the files, prints the totals, the last line among them. Returns the exit code.
+int conform_report_close(conform_report *report, int ended, const char *error);
+
+int conform_support(const conform_options *options);        // support.c
+
+#endif

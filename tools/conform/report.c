@@ -1,0 +1,308 @@
+// report.c - results for people (text), and for programs: TAP, JUnit XML, JSON, CSV.
+//
+// JUnit and JSON have an end that closes what is open. It is written after every record and overwritten by the next,
+// so that the file is valid at any moment.
+#include "conform.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
+// ---- escaping ----
+
+static void put_xml(FILE *f, const char *text)
+{
+    for (; *text; text++)
+        switch (*text) {
+        case '&': fputs("&amp;", f); break;
+        case '<': fputs("&lt;", f); break;
+        case '>': fputs("&gt;", f); break;
+        case '"': fputs("&quot;", f); break;
+        default: fputc((unsigned char)*text < 32 ? ' ' : *text, f);
+        }
+}
+
+static void put_json(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', f);
+        if ((unsigned char)*text < 32) fprintf(f, "\\u%04x", (unsigned)(unsigned char)*text);
+        else fputc(*text, f);
+    }
+    fputc('"', f);
+}
+
+static void put_csv(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', f);
+        fputc(*text == '\n' ? ' ' : *text, f);
+    }
+    fputc('"', f);
+}
+
+// JSON has no infinity.
+static void put_number(FILE *f, double value)
+{
+    if (isfinite(value)) fprintf(f, "%.6g", value);
+    else fputs("null", f);
+}
+
+// ---- how to see it again ----
+
+static void reproduce(const conform_report *r, size_t index, char *text, size_t capacity)
+{
+    const conform_options *o = r->options;
+    snprintf(text, capacity, "wane-conform%s%s%s --filter '%s' --seed %llu", o->device ? " --device " : "",
+             o->device ? o->device : "", o->full ? " --full" : "", r->list->cases[index].name, (unsigned long long)o->seed);
+}
+
+// ---- files ----
+
+static void junit_head(conform_report *r)
+{
+    size_t failed = 0;
+    for (int i = 0; i < OUTCOME_COUNT; i++) failed += conform_bad((conform_outcome)i) ? r->counts[i] : 0;
+    rewind(r->junit);
+    fprintf(r->junit, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+            "<testsuite name=\"wane-conform\" tests=\"%08llu\" failures=\"%08llu\" errors=\"00000000\" skipped=\"%08llu\">\n",
+            (unsigned long long)r->done, (unsigned long long)failed, (unsigned long long)r->counts[OUTCOME_SKIP]);
+}
+
+static void junit_record(conform_report *r, size_t index, const conform_result *result)
+{
+    char line[512];
+    junit_head(r);
+    fseek(r->junit, r->junit_tail, SEEK_SET);
+    fputs("<testcase classname=\"", r->junit);
+    put_xml(r->junit, r->list->cases[index].loss->name);
+    fputs("\" name=\"", r->junit);
+    put_xml(r->junit, r->list->cases[index].name);
+    fprintf(r->junit, "\" time=\"%.3f\">", result->seconds);
+    if (result->outcome == OUTCOME_SKIP) {
+        fputs("<skipped message=\"", r->junit);
+        put_xml(r->junit, result->message);
+        fputs("\"/>", r->junit);
+    } else if (conform_bad(result->outcome)) {
+        reproduce(r, index, line, sizeof line);
+        fprintf(r->junit, "<failure type=\"%s\" message=\"", conform_outcome_names[result->outcome]);
+        put_xml(r->junit, result->message);
+        fputs("\">", r->junit);
+        put_xml(r->junit, line);
+        fputs("</failure>", r->junit);
+    }
+    fputs("</testcase>\n", r->junit);
+    r->junit_tail = ftell(r->junit);
+    fputs("</testsuite>\n", r->junit);
+    fflush(r->junit);
+}
+
+static void json_tail(conform_report *r)
+{
+    r->json_tail = ftell(r->json);
+    fputs("\n], \"head\": ", r->json);
+    put_json(r->json, r->head);
+    fprintf(r->json, ", \"passed\": %llu, \"skipped\": %llu, \"done\": %llu, \"planned\": %llu, \"digest\": \"%016llx\"}\n",
+            (unsigned long long)r->counts[OUTCOME_PASS], (unsigned long long)r->counts[OUTCOME_SKIP],
+            (unsigned long long)r->done, (unsigned long long)r->list->count, (unsigned long long)r->digest);
+    fflush(r->json);
+}
+
+static void json_record(conform_report *r, size_t index, const conform_result *result)
+{
+    char line[512];
+    FILE *f = r->json;
+    fseek(f, r->json_tail, SEEK_SET);
+    fputs(r->done > 1 ? ",\n{\"name\": " : "\n{\"name\": ", f);
+    put_json(f, r->list->cases[index].name);
+    fprintf(f, ", \"outcome\": \"%s\", \"seconds\": %.6f, \"error\": ", conform_outcome_names[result->outcome], result->seconds);
+    put_number(f, result->error);
+    fprintf(f, ", \"digest\": \"%016llx\", \"figures\": [", (unsigned long long)result->digest);
+    for (int i = 0; i < FIGURE_COUNT; i++) {
+        if (i) fputs(", ", f);
+        put_number(f, result->figures[i] < 0 ? (double)INFINITY : result->figures[i]);
+    }
+    fputs("], \"message\": ", f);
+    put_json(f, result->message);
+    fputs(", \"reproduce\": ", f);
+    reproduce(r, index, line, sizeof line);
+    put_json(f, line);
+    fputc('}', f);
+    json_tail(r);
+}
+
+static void csv_record(conform_report *r, size_t index, const conform_result *result)
+{
+    put_csv(r->csv, r->list->cases[index].name);
+    fprintf(r->csv, ",%s,%.6f,%.6g,%016llx,", conform_outcome_names[result->outcome], result->seconds, result->error,
+            (unsigned long long)result->digest);
+    put_csv(r->csv, result->message);
+    fputc('\n', r->csv);
+    fflush(r->csv);
+}
+
+static bool open_file(FILE **file, const char *path)
+{
+    if (!path) return true;
+    *file = fopen(path, "w+");
+    if (!*file) perror(path);
+    return *file != NULL;
+}
+
+bool conform_report_open(conform_report *report, const conform_options *options, const conform_list *list)
+{
+    memset(report, 0, sizeof *report);
+    report->options = options;
+    report->list = list;
+    report->text = options->tap ? stderr : stdout;
+    report->digest = 0xcbf29ce484222325u;
+    for (int i = 0; i < FIGURE_COUNT; i++) report->figures[i] = -1;
+#if !defined(_WIN32)
+    report->terminal = !options->verbose && isatty(fileno(report->text));
+#endif
+    if (!open_file(&report->junit, options->junit) || !open_file(&report->json, options->json)
+        || !open_file(&report->csv, options->csv))
+        return false;
+    if (report->junit) {
+        junit_head(report);
+        report->junit_tail = ftell(report->junit);
+        fputs("</testsuite>\n", report->junit);
+        fflush(report->junit);
+    }
+    if (report->json) {
+        fputs("{\"cases\": [", report->json);
+        json_tail(report);
+    }
+    if (report->csv) fputs("name,outcome,seconds,error_in_tolerances,digest,message\n", report->csv);
+    if (options->tap) printf("TAP version 13\n1..%llu\n", (unsigned long long)list->count);
+    fflush(NULL);
+    return true;
+}
+
+// ---- as it goes ----
+
+static void clear_line(conform_report *r)
+{
+    if (r->line_open) fputs("\r\033[K", r->text);
+    r->line_open = false;
+}
+
+static void on_head(void *user, const char *text)
+{
+    conform_report *r = user;
+    snprintf(r->head, sizeof r->head, "%s", text);
+    fprintf(r->text, "%s\nseed %llu, %s, %llu cases\n", text, (unsigned long long)r->options->seed,
+            r->options->full ? "full" : "quick", (unsigned long long)r->list->count);
+    fflush(r->text);
+}
+
+static void on_start(void *user, size_t index)
+{
+    conform_report *r = user;
+    if (!r->terminal) return;
+    fprintf(r->text, "\r\033[K[%llu/%llu] %.100s", (unsigned long long)index + 1, (unsigned long long)r->list->count,
+            r->list->cases[index].name);
+    r->line_open = true;
+    fflush(r->text);
+}
+
+static void tap_record(const conform_report *r, size_t index, const conform_result *result)
+{
+    char line[512];
+    bool skip = result->outcome == OUTCOME_SKIP, bad = conform_bad(result->outcome);
+    printf("%sok %llu - %s%s%s\n", bad ? "not " : "", (unsigned long long)index + 1, r->list->cases[index].name,
+           skip ? " # SKIP " : "", skip ? result->message : "");
+    if (!bad) return;
+    reproduce(r, index, line, sizeof line);
+    printf("# %s: %s\n# %s\n", conform_outcome_names[result->outcome], result->message, line);
+}
+
+static void on_end(void *user, size_t index, const conform_result *result)
+{
+    conform_report *r = user;
+    char line[512];
+    r->done++;
+    r->counts[result->outcome]++;
+    r->digest = conform_hash(r->digest, &result->digest, sizeof result->digest);
+    bool bad = conform_bad(result->outcome);
+    if (result->error > r->worst && !bad) r->worst = result->error, r->worst_index = index;
+    for (int i = 0; i < FIGURE_COUNT; i++)
+        if (result->figures[i] > r->figures[i]) r->figures[i] = result->figures[i];
+    if (bad || r->options->verbose) {
+        clear_line(r);
+        fprintf(r->text, "%-10s %s  %.3g  %.3f s%s%s\n", conform_outcome_names[result->outcome], r->list->cases[index].name,
+                result->error, result->seconds, result->message[0] ? "\n           " : "", result->message);
+        reproduce(r, index, line, sizeof line);
+        if (bad) fprintf(r->text, "           %s\n", line);
+        fflush(r->text);
+    }
+    if (r->options->tap) tap_record(r, index, result);
+    if (r->junit) junit_record(r, index, result);
+    if (r->json) json_record(r, index, result);
+    if (r->csv) csv_record(r, index, result);
+    fflush(stdout);
+}
+
+conform_sink conform_report_sink(conform_report *report)
+{
+    conform_sink sink = {.user = report, .head = on_head, .starts = on_start, .ends = on_end};
+    return sink;
+}
+
+// ---- at the end ----
+
+static void close_file(conform_report *r, FILE *file, const char *path)
+{
+    if (!file) return;
+    bool bad = ferror(file) != 0;
+    if (fclose(file) == 0 && !bad) return;
+    fprintf(stderr, "wane-conform: %s could not be written\n", path);
+    r->write_failed = true;
+}
+
+static void print_summary(conform_report *r)
+{
+    bool any = false;
+    if (r->counts[OUTCOME_PASS])
+        fprintf(r->text, "largest error of a passed case: %.3g of the tolerance, %s\n", r->worst,
+                r->list->cases[r->worst_index].name);
+    for (int i = 0; i < FIGURE_COUNT; i++) any = any || r->figures[i] >= 0;
+    if (any) fputs("figures:\n", r->text);
+    for (int i = 0; i < FIGURE_COUNT; i++)
+        if (r->figures[i] >= 0)
+            fprintf(r->text, "  %-56s %.2e, limit %.2e\n", conform_figure_names[i], r->figures[i], conform_figure_limits[i]);
+    for (int i = OUTCOME_CRASH; i < OUTCOME_COUNT; i++)
+        if (r->counts[i])
+            fprintf(r->text, "of the failed: %llu %s\n", (unsigned long long)r->counts[i], conform_outcome_names[i]);
+    if (r->options->digest) fprintf(r->text, "digest: %016llx\n", (unsigned long long)r->digest);
+}
+
+int conform_report_close(conform_report *r, int ended, const char *error)
+{
+    clear_line(r);
+    if (ended == RUN_NO_DEVICE) {
+        fprintf(stderr, "wane-conform: %s\n", error);
+        if (r->options->tap) printf("Bail out! no device\n");
+    }
+    if (ended == RUN_INTERRUPTED) {
+        fprintf(r->text, "interrupted after %llu of %llu cases\n", (unsigned long long)r->done, (unsigned long long)r->list->count);
+        if (r->options->tap) printf("Bail out! interrupted\n");
+    }
+    close_file(r, r->junit, r->options->junit);
+    close_file(r, r->json, r->options->json);
+    close_file(r, r->csv, r->options->csv);
+    if (ended == RUN_NO_DEVICE) return 3;
+    print_summary(r);
+    size_t failed = r->done - r->counts[OUTCOME_PASS] - r->counts[OUTCOME_SKIP];
+    fprintf(r->text, "%llu passed, %llu failed, %llu skipped\n", (unsigned long long)r->counts[OUTCOME_PASS],
+            (unsigned long long)failed, (unsigned long long)r->counts[OUTCOME_SKIP]);
+    fflush(r->text);
+    if (failed || ended == RUN_INTERRUPTED || r->write_failed) return 1;
+    return r->counts[OUTCOME_PASS] ? 0 : 77;
+}

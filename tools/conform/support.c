@@ -1,0 +1,102 @@
+// support.c - what a device can plan: each loss, each role alone, each type; and why not.
+#include "conform.h"
+
+#include <string.h>
+
+enum { ROWS = 4, COLS = 10 };
+
+static void add_operand(wane_loss_desc *desc, wane_operand *operands, const conform_case *c, const wane_role_info *role,
+                        wane_dtype dtype, uint32_t flags, uint32_t planes)
+{
+    wane_operand operand;
+    memset(&operand, 0, sizeof operand);
+    operand.struct_size = sizeof operand;
+    operand.role = role->role;
+    operand.flags = flags;
+    operand.tensor.struct_size = sizeof operand.tensor;
+    operand.tensor.dtype = dtype;
+    operand.tensor.rank = conform_shape(c, role, planes, operand.tensor.extents);
+    operands[desc->operand_count++] = operand;
+}
+
+static wane_dtype first_type(const wane_role_info *role)
+{
+    uint32_t type = WANE_DTYPE_F32;
+    while (!(role->types & 1u << type)) type++;
+    return (wane_dtype)type;
+}
+
+// A plan with the required inputs, this role in this type, and an output if the role is none.
+static wane_status try_role(conform_session *session, const wane_loss_info *loss, const wane_role_info *tried, wane_dtype dtype,
+                            uint32_t flags)
+{
+    conform_case c;
+    memset(&c, 0, sizeof c);
+    c.loss = loss;
+    c.rows = ROWS;
+    c.cols = COLS;
+    wane_operand operands[CONFORM_IDS];
+    wane_loss_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.struct_size = sizeof desc;
+    desc.loss = loss->loss;
+    desc.operands = operands;
+    uint32_t mask = 0;
+    bool has_state = conform_roles(loss, WANE_DIRECTION_STATE, -1) != 0;
+    if (has_state && wane_statistics_need(session->context, &desc, &mask) != WANE_OK) return WANE_ERROR_INTERNAL;
+    bool output = !conform_is_input(tried) && !(flags & WANE_OPERAND_GIVEN);
+    const wane_role_info *role;
+    for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)); i++) {
+        bool required = conform_is_input(role) && role->need == WANE_NEED_REQUIRED;
+        bool filler = !output && role->direction == WANE_DIRECTION_OUT;
+        if (role == tried) add_operand(&desc, operands, &c, role, dtype, flags, wane_statistics_plane_count(mask));
+        else if (required || filler) add_operand(&desc, operands, &c, role, first_type(role), 0, 0);
+        output = output || filler;
+    }
+    wane_plan *plan = NULL;
+    session->log[0] = '\0';
+    wane_status status = wane_plan_create(session->device, &desc, &plan);
+    wane_plan_destroy(plan);
+    return status;
+}
+
+static void print_role(conform_session *session, const wane_loss_info *loss, const wane_role_info *role)
+{
+    static const char *const directions[] = {"", "input", "output", "gradient", "state"};
+    bool extra = role->direction == WANE_DIRECTION_GRAD || role->direction == WANE_DIRECTION_STATE;
+    for (uint32_t dtype = WANE_DTYPE_F32; dtype <= WANE_DTYPE_U32; dtype++) {
+        if (!(role->types & 1u << dtype)) continue;
+        for (uint32_t flags = 0; flags < (extra ? 2u : 1u); flags++) {
+            uint32_t flag = !flags ? 0u : role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE : WANE_OPERAND_GIVEN;
+            wane_status status = try_role(session, loss, role, (wane_dtype)dtype, flag);
+            printf("  %-9s %-14s %-4s %-10s %s%s%s\n", directions[role->direction], role->name,
+                   wane_dtype_name((wane_dtype)dtype), flag == 0 ? "" : flag == WANE_OPERAND_ACCUMULATE ? "accumulate" : "given",
+                   status == WANE_OK ? "yes" : "no", status == WANE_OK ? "" : ": ", status == WANE_OK ? "" : session->log);
+        }
+    }
+}
+
+int conform_support(const conform_options *options)
+{
+    conform_session session;
+    char head[1024];
+    if (!conform_session_open(&session, options->device, options->threads)) {
+        bool absent = session.status == WANE_ERROR_NO_DEVICE;
+        fprintf(stderr, "wane-conform: %s: %s\n", absent ? "no such device" : wane_status_text(session.status), session.log);
+        conform_session_close(&session);
+        return 3;
+    }
+    conform_session_head(&session, head, sizeof head);
+    printf("%s\n", head);
+    const wane_loss_info *loss;
+    const wane_role_info *role;
+    uint32_t shown = 0;
+    for (uint32_t i = 0; (loss = wane_loss_at(i)); i++) {
+        if (options->filter && !conform_glob(options->filter, loss->name)) continue;
+        printf("%s\n", loss->name);
+        for (uint32_t r = 0; (role = wane_loss_role_at(loss, r)); r++) print_role(&session, loss, role);
+        shown++;
+    }
+    conform_session_close(&session);
+    return shown ? 0 : 77;
+}
