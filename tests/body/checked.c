@@ -160,7 +160,8 @@ static int64_t shifted(int64_t index, body_site site)
 static const char *slot_name(uint32_t slot) { return now.kernel->slot_names[slot]; }
 
 // The word's place in its memory, or false after a fault.
-static bool find_word(const body_call *call, uint32_t slot, int64_t index, body_access needed, body_site site, size_t *at)
+static bool find_word(const body_call *call, uint32_t slot, int64_t index, body_access needed, body_site site,
+                      size_t *at)
 {
     const body_slot *s = &call->slots[slot];
     if ((now.kernel->access[slot] & needed) == 0) {
@@ -174,8 +175,8 @@ static bool find_word(const body_call *call, uint32_t slot, int64_t index, body_
     }
     int64_t word = index + (int64_t)s->origin;
     if (word < 0 || (uint64_t)word >= s->count) {
-        fault(site, "index outside the slot's range", "%s[%lld], range is [%lld, %lld)", slot_name(slot), (long long)index,
-              -(long long)s->origin, (long long)s->count - (long long)s->origin);
+        fault(site, "index outside the slot's range", "%s[%lld], range is [%lld, %lld)", slot_name(slot),
+              (long long)index, -(long long)s->origin, (long long)s->count - (long long)s->origin);
         return false;
     }
     *at = s->first + (size_t)word;
@@ -212,7 +213,8 @@ void body_store(const body_call *call, uint32_t slot, int64_t index, uint32_t wo
     else if (t->last_read >= now.pass_start && t->first_read < now.group_start)
         fault(site, "write to what another group read in this pass", "%s[%lld]", slot_name(slot), (long long)index);
     else if (t->last_read == now.time && t->reader != now.lane)
-        fault(site, "write to what another lane read, no barrier between", "%s[%lld]", slot_name(slot), (long long)index);
+        fault(site, "write to what another lane read, no barrier between", "%s[%lld]", slot_name(slot),
+              (long long)index);
     t->written = now.time;
     t->writer = (uint16_t)now.lane;
     call->slots[slot].memory->words[at] = word;
@@ -285,7 +287,7 @@ void body_barrier(body_site site)
     now.lane = lane;
 }
 
-// ---- arithmetic that differs between devices -------------------------------------------------------------------------
+// ---- arithmetic that differs between devices -----------------------------------------------------------------------
 
 static void refuse_nan(float a, float b, body_site site)
 {
@@ -355,8 +357,9 @@ static void run_group(void)
     lanes_end end = lanes_run(&group);
     now.lane = end.lane;
     if (!end.together)
-        fault(now.stands[end.place ? end.lane : 0], "lanes at different barriers", "lane %u at line %d, lane 0 at line %d (0: returned)",
-              (unsigned)end.lane, end.place ? now.stands[end.lane].line : 0, end.place_of_first ? now.stands[0].line : 0);
+        fault(now.stands[end.place ? end.lane : 0], "lanes at different barriers",
+              "lane %u at line %d, lane 0 at line %d (0: returned)", (unsigned)end.lane,
+              end.place ? now.stands[end.lane].line : 0, end.place_of_first ? now.stands[0].line : 0);
     if (end.stack_overrun) fault((body_site){ NULL, 0, 0 }, "stack overrun", "a lane's private arrays");
 }
 

@@ -1,13 +1,13 @@
 // checked.h - what a checked kernel runs on: every load, store, shared access and barrier is looked at.
 //
 // Found and counted, with kernel, file, line, name, index and lane:
-//   an index outside a slot's range or a shared array; a store to a read-only slot, a load from a write-only one; a slot
-//   that nothing is bound to; a read of a word that nobody wrote (workspace, outputs, shared memory)
+//   an index outside a slot's range or a shared array; a store to a read-only slot, a load from a write-only one;
+//   a slot that nothing is bound to; a read of a word that nobody wrote (workspace, outputs, shared memory)
 //   in shared memory, between two barriers: a read of what another lane wrote, a write to what another wrote or read
 //   in buffers, within a pass: a read of what another lane wrote (barriers order shared memory alone); a write to what
 //   another wrote, or read with no barrier since, or what another group touched
-//   lanes at different barriers; a barrier or shared memory in a kernel of single lanes; NaN in max or min; a float that
-//   does not fit the integer it becomes
+//   lanes at different barriers; a barrier or shared memory in a kernel of single lanes; NaN in max or min; a float
+//   that does not fit the integer it becomes
 // The cost is a trace word beside each word: who wrote it and read it last, and when. One thread only.
 #ifndef WANE_TESTS_BODY_CHECKED_H
 #define WANE_TESTS_BODY_CHECKED_H

@@ -16,7 +16,8 @@ static void say(void *user, const wane_log_record *record)
 
 wane_context *problem_context(void)
 {
-    wane_context_desc desc = { .struct_size = sizeof desc, .backends = WANE_BACKEND_CPU, .thread_count = 1, .log = say };
+    wane_context_desc desc = { .struct_size = sizeof desc, .backends = WANE_BACKEND_CPU, .thread_count = 1,
+                               .log = say };
     if (!context && wane_context_create(&desc, &context) != WANE_OK) {
         fprintf(stderr, "no context\n");
         abort();
@@ -33,13 +34,13 @@ void problem_close(void)
 const char *problem_text(const problem *p)
 {
     static const char *const names[PROBLEM_OPTIONS] = {
-        "sum", "none", "weight", "row_weight", "upstream", "upstream_lse", "smoothing", "softcap", "temperature", "z_loss",
-        "comp_sum", "values", "grad", "accumulate", "entropy", "argmax", "save", "given", "all_planes", "i64",
+        "sum", "none", "weight", "row_weight", "upstream", "upstream_lse", "smoothing", "softcap", "temperature",
+        "z_loss", "comp_sum", "values", "grad", "accumulate", "entropy", "argmax", "save", "given", "all_planes", "i64",
         "column_major", "negative", "spread",
     };
     static char text[512];
-    int used = snprintf(text, sizeof text, "%lld x %lld, limits %d%s", (long long)p->rows, (long long)p->cols, (int)p->limits,
-                        p->data == PROBLEM_SPECIAL ? ", special" : "");
+    int used = snprintf(text, sizeof text, "%lld x %lld, limits %d%s", (long long)p->rows, (long long)p->cols,
+                        (int)p->limits, p->data == PROBLEM_SPECIAL ? ", special" : "");
     for (int i = 0; i < PROBLEM_OPTIONS; i++)
         if (p->options >> i & 1) used += snprintf(text + used, sizeof text - (size_t)used, ", %s", names[i]);
     return text;
@@ -160,7 +161,7 @@ static wane_limits limits_of(problem_limits kind)
     wane_limits l = { .struct_size = sizeof l, .backend = WANE_BACKEND_VULKAN, .max_lanes = 128, .shared_bytes = 16384,
                       .max_window_bytes = 128u << 20, .max_buffer_bytes = 1u << 30, .offset_align_bytes = 256,
                       .max_groups = 65535, .max_dispatch_elems = 1u << 28 };
-    if (kind == PROBLEM_WINDOW_4K) l.max_window_bytes = 5120;
+    if (kind == PROBLEM_WINDOW_5K) l.max_window_bytes = 5120;
     if (kind == PROBLEM_WINDOW_6K) l.max_window_bytes = 6400;
     if (kind == PROBLEM_WINDOW_12K) l.max_window_bytes = 12800;
     if (kind == PROBLEM_DISPATCH_9000) l.max_dispatch_elems = 9000;

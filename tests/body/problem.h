@@ -1,4 +1,4 @@
-// problem.h - softmax problems made from a few numbers, run on the CPU backend and on the checked kernels, and compared.
+// problem.h - softmax problems made from a few numbers, run on the CPU backend and on the checked kernels and compared.
 #ifndef WANE_TESTS_BODY_PROBLEM_H
 #define WANE_TESTS_BODY_PROBLEM_H
 
@@ -22,10 +22,10 @@ enum {
 
 typedef enum problem_data { PROBLEM_PLAIN, PROBLEM_SPECIAL } problem_data;   // SPECIAL: NaN, infinities, bad targets
 
-// What a device allows. FLOOR is Vulkan's tier 0; the others force windows of columns, batches of rows, many dispatches.
+// What a device allows. FLOOR is Vulkan's tier 0; the others force windows of columns, batches of rows and dispatches.
 typedef enum problem_limits {
-    PROBLEM_FLOOR, PROBLEM_WINDOW_4K, PROBLEM_WINDOW_6K, PROBLEM_WINDOW_12K, PROBLEM_DISPATCH_9000, PROBLEM_WORKSPACE_8K,
-    PROBLEM_LIMITS
+    PROBLEM_FLOOR, PROBLEM_WINDOW_5K, PROBLEM_WINDOW_6K, PROBLEM_WINDOW_12K, PROBLEM_DISPATCH_9000,
+    PROBLEM_WORKSPACE_8K, PROBLEM_LIMITS
 } problem_limits;
 
 typedef struct problem {

@@ -21,7 +21,8 @@ static void bind_slot(const runner *r, const wane_pass *pass, uint32_t i, body_s
     memset(slot, 0, sizeof *slot);
     if (s->operand == WANE_SLOT_NONE) return;
     if (s->operand != WANE_SLOT_WORKSPACE && (s->operand < 0 || (uint32_t)s->operand >= r->plan->operand_count)) {
-        body_fault_note("pass %u, %s, slot %s: there is no operand %d", r->pass_index, r->kernel->name, name, s->operand);
+        body_fault_note("pass %u, %s, slot %s: there is no operand %d", r->pass_index, r->kernel->name, name,
+                        s->operand);
         return;
     }
     bool work = s->operand == WANE_SLOT_WORKSPACE;
@@ -37,8 +38,9 @@ static void bind_slot(const runner *r, const wane_pass *pass, uint32_t i, body_s
     if (first % 4 || s->byte_length % 4)
         body_fault_note("pass %u, %s, slot %s: its range is not of whole words", r->pass_index, r->kernel->name, name);
     if (s->byte_length > r->plan->limits.max_window_bytes)
-        body_fault_note("pass %u, %s, slot %s: a range of %llu bytes, the limit is %llu", r->pass_index, r->kernel->name,
-                        name, (unsigned long long)s->byte_length, (unsigned long long)r->plan->limits.max_window_bytes);
+        body_fault_note("pass %u, %s, slot %s: a range of %llu bytes, the limit is %llu", r->pass_index,
+                        r->kernel->name, name, (unsigned long long)s->byte_length,
+                        (unsigned long long)r->plan->limits.max_window_bytes);
     slot->memory = memory;
     slot->first = (size_t)first / 4;
     slot->count = (size_t)s->byte_length / 4;
@@ -80,7 +82,8 @@ static void run_pass(runner *r, uint32_t lanes)
     }
     const body_kernel *k = r->kernel = body_kernel_find(kernel_names[pass->kernel], lanes);
     if (!pass->items || pass->window[0] != pass->items)
-        body_fault_note("pass %u, %s: %u items, window.items is %u", r->pass_index, k->name, pass->items, pass->window[0]);
+        body_fault_note("pass %u, %s: %u items, window.items is %u", r->pass_index, k->name, pass->items,
+                        pass->window[0]);
     uint64_t groups = k->per_lane ? ((uint64_t)pass->items + limits->max_lanes - 1) / limits->max_lanes : pass->items;
     if (groups > (uint64_t)limits->max_groups * limits->max_groups)
         body_fault_note("pass %u, %s: %llu groups", r->pass_index, k->name, (unsigned long long)groups);

@@ -88,6 +88,7 @@ KERNEL(other_barrier)
 }
 KERNEL(waits_alone) K_BARRIER(); }
 KERNEL(shares_alone) K_SS(u, 0u, 1u); }
+KERNEL(two_passes) K_ST(both, K_LANE, K_LD(both, K_LANE) + 1u); }
 KERNEL(nan_in_max) (void)K_MAX(K_FLT(0x7fc00000u), 1.0f); }
 KERNEL(float_to_int) (void)K_INT(K_FLOAT(K_LANE) + 3.0e9f); }
 
@@ -167,12 +168,36 @@ static void finds_small_faults(void **state)
     body_faults_clear();
 }
 
+// A pass without a barrier before it may touch nothing that the passes since the last barrier write.
+static void passes_without_a_barrier_are_one(void **state)
+{
+    (void)state;
+    static const uint32_t zeros[16];
+    for (int with_previous = 0; with_previous < 2; with_previous++) {
+        const body_kernel kernel = {
+            .name = "pass", .lanes = BODY_LANES, .lane = two_passes, .shared = &k_shared_now, .slot_count = 3,
+            .access = { BODY_ACCESS_r, BODY_ACCESS_w, BODY_ACCESS_rw }, .slot_names = { "source", "dest", "both" },
+        };
+        body_memory both = body_memory_make(zeros, sizeof zeros);
+        body_call call = { .items = 1 };
+        call.slots[2] = (body_slot){ &both, 0, 16, 0 };
+        body_faults_clear();
+        body_call_kernel(&kernel, &call);
+        call.with_previous = with_previous != 0;
+        body_call_kernel(&kernel, &call);
+        if (with_previous) assert_true(was_found("what another lane wrote in this pass: both[0], lane 0 of"));
+        else assert_int_equal(body_fault_count(), 0);
+        body_memory_free(&both);
+    }
+    body_faults_clear();
+}
+
 static void origin_and_window_are_kept(void **state)
 {
     (void)state;
     const uint32_t words[6] = { 10, 11, 12, 13, 14, 15 };
-    const body_kernel kernel = { .name = "origin", .slot_count = 1, .access = { BODY_ACCESS_r }, .slot_names = { "source" },
-                                 .lanes = 1, .shared = &k_shared_now };
+    const body_kernel kernel = { .name = "origin", .slot_count = 1, .access = { BODY_ACCESS_r },
+                                 .slot_names = { "source" }, .lanes = 1, .shared = &k_shared_now };
     body_memory source = body_memory_make(words, sizeof words);
     body_call call = { .items = 0 };
     call.slots[0] = (body_slot){ &source, 1, 4, 3 };
@@ -237,8 +262,8 @@ static void selftest_is_clean_and_the_same_for_any_lanes(void **state)
     assert_int_equal(first[1025], (1u << 1 | 1u << 2 | 1u << 3 | 1u << 4) | 5u << 8 | 0xabcdu << 16);
 }
 
-// Whether a planted fault is found with some number of lanes (64 never read each other's words in a tree of 128), by the
-// checker, or by its results where `right` is given.
+// Whether a planted fault is found with some number of lanes (64 never read each other's words in a tree of 128), by
+// the checker, or by its results where `right` is given.
 static bool selftest_plant_found(uint32_t site, body_plant plant, const uint32_t *right)
 {
     uint32_t result[SELFTEST_WORDS];
@@ -254,8 +279,8 @@ static bool selftest_plant_found(uint32_t site, body_plant plant, const uint32_t
     return found;
 }
 
-// No barrier may be left out, by all lanes or by some: the checker sees it. No access may move by one: the checker or the
-// results show it.
+// No barrier may be left out, by all lanes or by some: the checker sees it. No access may move by one: the checker or
+// the results show it.
 static void selftest_plants_are_found(void **state)
 {
     (void)state;
@@ -270,8 +295,10 @@ static void selftest_plants_are_found(void **state)
         bool barrier = v->kind == BODY_BARRIER;
         barriers += barrier;
         accesses += !barrier;
-        bool found = barrier ? selftest_plant_found(site, BODY_PLANT_SKIP, NULL) && selftest_plant_found(site, BODY_PLANT_SKIP_ODD, NULL)
-                             : selftest_plant_found(site, BODY_PLANT_SHIFT, right) && selftest_plant_found(site, BODY_PLANT_SHIFT_DOWN, right);
+        const body_plant one = barrier ? BODY_PLANT_SKIP : BODY_PLANT_SHIFT;
+        const body_plant other = barrier ? BODY_PLANT_SKIP_ODD : BODY_PLANT_SHIFT_DOWN;
+        const uint32_t *results = barrier ? NULL : right;
+        bool found = selftest_plant_found(site, one, results) && selftest_plant_found(site, other, results);
         if (!found)
             fail_msg("%s:%d, %s: a planted fault was not found", v->site.file, v->site.line, v->name);
     }
@@ -290,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_small_faults),
+        cmocka_unit_test(passes_without_a_barrier_are_one),
         cmocka_unit_test(origin_and_window_are_kept),
         cmocka_unit_test(selftest_is_clean_and_the_same_for_any_lanes),
         cmocka_unit_test(selftest_plants_are_found),

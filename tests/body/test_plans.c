@@ -29,7 +29,8 @@ static void no_rows(void **state)
 {
     (void)state;
     int failed = 0;
-    problem p = { 0, 7, PROBLEM_VALUES | PROBLEM_GRAD | PROBLEM_ARGMAX | PROBLEM_ENTROPY, PROBLEM_PLAIN, PROBLEM_FLOOR };
+    problem p = { 0, 7, PROBLEM_VALUES | PROBLEM_GRAD | PROBLEM_ARGMAX | PROBLEM_ENTROPY, PROBLEM_PLAIN,
+                  PROBLEM_FLOOR };
     failed += !problem_agrees(&p, NULL);
     p.options |= PROBLEM_SUM;
     failed += !problem_agrees(&p, NULL);
@@ -73,8 +74,8 @@ static uint32_t random_options(uint32_t *seed)
     if (options & PROBLEM_SAVE) options &= ~(uint32_t)PROBLEM_GIVEN;
     if (options & PROBLEM_GIVEN) options &= ~(uint32_t)PROBLEM_ARGMAX;
     if (options & PROBLEM_GIVEN && options & PROBLEM_ENTROPY) options |= PROBLEM_ALL_PLANES;
-    if (!(options & (PROBLEM_GRAD | PROBLEM_VALUES | PROBLEM_ENTROPY | PROBLEM_ARGMAX | PROBLEM_SAVE))) options |= PROBLEM_GRAD;
-    return options;
+    const uint32_t outputs = PROBLEM_GRAD | PROBLEM_VALUES | PROBLEM_ENTROPY | PROBLEM_ARGMAX | PROBLEM_SAVE;
+    return options & outputs ? options : options | PROBLEM_GRAD;
 }
 
 static void random_problems(void **state)
@@ -85,7 +86,8 @@ static void random_problems(void **state)
     const int64_t rows[] = { 1, 2, 3, 19 };
     for (uint32_t i = 0; i < count; i++) {
         problem p = { rows[turn(&seed) % 4], all_cols[turn(&seed) % ALL_COLS], random_options(&seed),
-                      turn(&seed) % 3 ? PROBLEM_SPECIAL : PROBLEM_PLAIN, (problem_limits)(turn(&seed) % PROBLEM_LIMITS) };
+                      turn(&seed) % 3 ? PROBLEM_SPECIAL : PROBLEM_PLAIN,
+                      (problem_limits)(turn(&seed) % PROBLEM_LIMITS) };
         failed += !problem_agrees(&p, &refused);
     }
     assert_true(refused < count / 5);
@@ -97,8 +99,8 @@ static void long_rows(void **state)
 {
     (void)state;
     int failed = 0;
-    problem p = { 2, 70001, PROBLEM_VALUES | PROBLEM_GRAD | PROBLEM_ARGMAX | PROBLEM_ENTROPY | PROBLEM_SMOOTHING, PROBLEM_PLAIN,
-                  PROBLEM_FLOOR };
+    problem p = { 2, 70001, PROBLEM_VALUES | PROBLEM_GRAD | PROBLEM_ARGMAX | PROBLEM_ENTROPY | PROBLEM_SMOOTHING,
+                  PROBLEM_PLAIN, PROBLEM_FLOOR };
     failed += !problem_agrees(&p, NULL);
     p.options = PROBLEM_GIVEN | PROBLEM_GRAD;
     failed += !problem_agrees(&p, NULL);

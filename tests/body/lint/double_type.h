@@ -1,0 +1,2 @@
+// refused: 2: `double`
+K_FN float total(float a, float b) { return K_FLOAT(double(a) + b); }

@@ -1,0 +1,3 @@
+// refused: 3: `input` is a reserved word of GLSL
+#define TWICE(x) \
+    ((x) + input)

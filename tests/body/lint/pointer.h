@@ -1,0 +1,2 @@
+// refused: 2: `->`: GLSL has no pointers
+K_FN float of_row(K_CTX row_stats s) { return s->sum; }

@@ -1,0 +1,3 @@
+// refused: 2: system header
+#include <math.h>
+K_FN float same(float a) { return a; }

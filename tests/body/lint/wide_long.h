@@ -1,0 +1,2 @@
+// refused: 2: `long`
+K_FN uint low_word(long x) { return K_UINT(x); }
