@@ -114,13 +114,18 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     float it = K_P(inverse_temperature);
     float log_sum = empty ? 0.0f : k_log(s.sum);
     row_state r;
-    r.t = k_clamp((s.top - s.target) * it) + log_sum;
+    // halves, because the difference of two finite logits may pass f32's range before the temperature brings it back
+    float ahead = 2.0f * ((0.5f * s.top - 0.5f * s.target) * it);
+    bool beyond_f32 = target_out || (!empty && ahead > 3.4028235e38f);
+    r.t = k_clamp(ahead) + log_sum;
     if (empty) r.t = -3.4028235e38f;
     if (target_out) r.t = 3.4028235e38f;
     r.n = k_softplus(r.t);
     r.others = k_sigmoid(r.t);
     float beyond = target_out ? 0.0f : k_softplus(-r.t);         // lse - (m + log S)
-    float lse = r.t > 0.0f ? s.top * it + (log_sum + beyond) : s.target * it + r.n;
+    float wide = r.t > 0.0f ? s.top * it + (log_sum + beyond) : s.target * it + r.n;
+    float lse = k_clamp(wide);
+    uint lse_word = wide > 3.4028235e38f ? K_WORD_INF : wide < -3.4028235e38f ? K_WORD_MINUS_INF : K_BITS(wide);
 
     float weight = plane_float(K_PASS PLANE_WEIGHT, row);
     float row_weight = plane_float(K_PASS PLANE_ROW_WEIGHT, row);
@@ -128,29 +133,32 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     float each = K_P(smoothing_each);
     row_term term = term_apply(K_PASS r);
     float first = keep * weight;
-    bool infinite = term.value >= 3.4028234e38f && (first != 0.0f || (each != 0.0f && weight != 0.0f));
+    // n itself may be the largest finite f32, a value like another; what grew to it by a slope above 1 is beyond it
+    bool infinite = term.value >= 3.4028234e38f && (beyond_f32 || term.slope > 1.0f)
+        && (first != 0.0f || (each != 0.0f && weight != 0.0f));
     float value = (first == 0.0f ? 0.0f : first * k_clamp(term.value)) + K_P(z_loss) * lse * lse;
     if (each != 0.0f) {
         float sum_x = s.sum_w * (log_sum + beyond) - s.sum_wx;   // sum over the others of weight[j] (lse - x_j)
         value += each * ((weight == 0.0f ? 0.0f : weight * r.n) + (empty ? 0.0f : sum_x));
         infinite = infinite || (s.flags & FLAG_MINUS_INF) != 0u;
     }
+    infinite = infinite || value > 3.4028235e38f;
     value = row_weight == 0.0f ? 0.0f : value * row_weight;
-    uint loss = infinite && row_weight != 0.0f ? K_WORD_INF : K_BITS(value);
+    uint loss = (infinite || value > 3.4028235e38f) && row_weight != 0.0f ? K_WORD_INF : K_BITS(value);
 
     float entropy = row_entropy(s, r, log_sum);
     uint right = s.best == label ? FLAG_CORRECT : 0u;
-    store_values(K_PASS row, loss, K_BITS(lse), K_BITS(entropy), s.best, s.flags | right);
+    store_values(K_PASS row, loss, lse_word, K_BITS(entropy), s.best, s.flags | right);
 
     // coefficients: `np` of p_j - [j = y], `p` of p_j alone
     float g = row_scale(K_PASS row);
     // a slope at the end of f32's range comes last, so that a small g brings it back
     float np = k_clamp((first * g) * term.slope + (each * weight) * g);
-    float p = k_clamp((each * s.sum_w + 2.0f * K_P(z_loss) * lse) * g + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
+    float p = k_clamp(k_clamp(each * s.sum_w + 2.0f * K_P(z_loss) * lse) * g + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
     c.mode = ROW_NORMAL;
     c.top = s.top;
-    c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, (np + p) / s.sum) * it);
+    c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, k_clamp(np + p) / s.sum) * it);
     c.target = k_clamp((scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it);
     c.w = -each * g * it;
     c.ex = 0.0f;

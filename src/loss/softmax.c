@@ -210,13 +210,14 @@ static wane_status cut(problem *p)
     if (plan->workspace_limit_bytes) words = plan->workspace_limit_bytes / 4;
     words = wane_min_u64(words, (plan->limits.max_window_bytes - 512) / 4);
     words = wane_min_u64(words, UINT32_MAX);   // kernels count them in 32 bits
-    uint64_t parts = (uint64_t)p->rows / SOFTMAX_REDUCE_ROWS + 2, fixed = SOFTMAX_SCALARS + 64;
+    uint64_t parts = (uint64_t)p->rows / SOFTMAX_REDUCE_ROWS + 2, fixed;
     // every batch has a part of its own, so fewer rows a batch cost parts: settle by halving
     int64_t batch = rows;
     for (;; batch = (batch + 1) / 2) {
         parts = ((uint64_t)p->rows + (uint64_t)batch - 1) / (uint64_t)batch
               * (((uint64_t)batch + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
-        uint64_t need = fixed + parts * SOFTMAX_PART_WORDS + (uint64_t)batch * plane_count(p);
+        fixed = wane_round_up(SOFTMAX_SCALARS + parts * SOFTMAX_PART_WORDS, 64);
+        uint64_t need = fixed + (uint64_t)batch * plane_count(p);
         if (need <= words) break;
         if (batch == 1)
             return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",

@@ -35,8 +35,8 @@ static void place(const conform_tensor *t, int64_t index, char *text, size_t cap
 // There an infinity and the largest number lie within one rounding. Three rules, for inputs like logits of -FLT_MAX:
 //   a value within its tolerance of the end may be infinite;
 //   a reduced loss may be infinite where the rows' sum, before the division, passes the end;
-//   a row with an entry of the gradient beyond SATURATED has a coefficient that saturates on the way: its entries must
-//   be finite, and nothing is said about their size.
+//   a row with an entry of the gradient beyond SATURATED before the softcap's slope has a coefficient that saturates on
+//   the way: its entries must be finite, and nothing is said about their size.
 
 #define SATURATED 1e34
 
@@ -48,12 +48,21 @@ static bool sum_passes_the_end(const conform_run *run)
     return sum >= (double)FLT_MAX * (1 - 0x1p-20);
 }
 
-static bool saturates(const conform_tensor *t, const double *want, int64_t index)
+static double cap_slope(double z, double softcap)
 {
-    if (t->role->direction != WANE_DIRECTION_GRAD || t->spec.rank != 2) return false;
-    const double *row = want + index / t->spec.extents[1] * t->spec.extents[1];
-    for (int64_t j = 0; j < t->spec.extents[1]; j++)
-        if (fabs(row[j]) > SATURATED) return true;
+    double e = exp(-2 * fabs(z / softcap));
+    return softcap > 0 && isfinite(z) ? 4 * e / ((1 + e) * (1 + e)) : 1;
+}
+
+static bool saturates(const conform_run *run, const conform_tensor *t, int64_t index)
+{
+    const double *z = run->problem.in[WANE_ROLE_LOGITS].data;
+    if (t->role->role != WANE_ROLE_GRAD_LOGITS || !z) return false;
+    int64_t first = index / run->c->cols * run->c->cols;
+    const double *want = run->problem.out[t->role->role].data;
+    double softcap = conform_param(run->c, WANE_PARAM_SOFTCAP, 0);
+    for (int64_t i = first; i < first + run->c->cols; i++)
+        if (fabs(want[i]) > SATURATED * cap_slope(z[i], softcap)) return true;
     return false;
 }
 
@@ -73,7 +82,7 @@ static double lenient_error(const conform_run *run, const conform_tensor *t, int
 {
     const double *want = run->problem.out[t->role->role].data;
     if (error <= 1) return error;
-    if (isfinite(got) && saturates(t, want, index)) return 0;
+    if (isfinite(got) && saturates(run, t, index)) return 0;
     bool reduced = t->role->role == WANE_ROLE_LOSS && t->count == 1;
     if (reduced && isinf(got) && isfinite(*want) && sum_passes_the_end(run)) return 0;
     return error;
