@@ -195,6 +195,7 @@ wane_operand *test_problem_add(test_problem *p, wane_role role)
 {
     const wane_role_info *info = role_info(p, role);
     assert_non_null(info);
+    assert_true(p->desc.operand_count < TEST_OPERANDS);
     wane_operand *o = &p->operands[p->desc.operand_count];
     memset(o, 0, sizeof *o);
     o->struct_size = sizeof *o;
@@ -272,8 +273,9 @@ static size_t view_bytes(const wane_tensor *t, uint64_t *byte_offset)
 {
     int64_t low = 0, high = 0, size = (int64_t)wane_dtype_bytes(t->dtype);
     *byte_offset = 0;
-    for (uint32_t d = 0; d < t->rank; d++) {
+    for (uint32_t d = 0; d < t->rank; d++)
         if (t->extents[d] == 0) return 0;
+    for (uint32_t d = 0; d < t->rank; d++) {
         int64_t reach = (t->extents[d] - 1) * stride_of(t, d);
         if (reach < 0) low += reach;
         else high += reach;
