@@ -18,6 +18,14 @@
 #define K_WIDE(i) ((K_INDEX)(uint)(i))
 #define K_LD(slot, i) (k_->s_##slot[i])
 #define K_ST(slot, i, v) (k_->s_##slot[i] = (v))
+// OpenCL 1.1 and later load and store 16 bits.
+#define K_WORDS_ONLY 0
+#define K_LDH(slot, i) ((uint)((__global const ushort *)(k_->s_##slot))[i])
+#define K_STH(slot, i, v) (((__global ushort *)(k_->s_##slot))[i] = (ushort)(v))
+#define K_ODD(slot, i) 0u
+// A load from memory that is bound twice when aliased; this language may read it through either.
+#define K_LD_EITHER(aliased, other, slot, i) K_LD(slot, i)
+#define K_LDH_EITHER(aliased, other, slot, i) K_LDH(slot, i)
 #define K_SL(array, i) (k_->sh->array[i])
 #define K_SS(array, i, v) (k_->sh->array[i] = (v))
 #define K_P(field) (k_->p.field)
@@ -57,10 +65,12 @@
 #define K_Q_r const
 #define K_Q_w
 #define K_Q_rw
-#define K_S_(binding, access, name) __global K_Q_##access uint *restrict s_##name;
-#define K_ARG_(binding, access, name) __global K_Q_##access uint *restrict a_##name,
+#define K_S_(binding, access, name) __global K_Q_##access uint *s_##name;
+#define K_ARG_(binding, access, name) __global K_Q_##access uint *a_##name,
 #define K_OFFSET_(binding, access, name) ulong o_##name;
-#define K_BIND_(binding, access, name) context.s_##name = a_##name + offsets.o_##name;
+// offsets count halves, since a tensor of halves may begin in the middle of a word
+#define K_BIND_(binding, access, name) \
+    context.s_##name = (__global K_Q_##access uint *)((__global K_Q_##access ushort *)a_##name + offsets.o_##name);
 #define K_STRUCT(name) typedef struct name name;
 // not restrict: it is plain once the function is inlined, and oclgrind 21.10 cannot run what clang makes of it
 #define K_INOUT_ARRAY(type, name, count) type *name

@@ -22,6 +22,15 @@ typedef uint32_t uint;
 #define K_WIDE(i) ((ptrdiff_t)(uint)(i))
 #define K_LD(slot, i) (k_->s_##slot[i])
 #define K_ST(slot, i, v) (k_->s_##slot[i] = (v))
+// Halves: 16-bit loads and stores; a device that has only words builds them from those (K_WORDS_ONLY).
+typedef uint16_t __attribute__((may_alias)) k_half;
+#define K_WORDS_ONLY 0
+#define K_LDH(slot, i) ((uint)((const k_half *)(k_->s_##slot))[i])
+#define K_STH(slot, i, v) (((k_half *)(k_->s_##slot))[i] = (k_half)(v))
+#define K_ODD(slot, i) 0u
+// A load from memory that is bound twice when aliased; this language may read it through either.
+#define K_LD_EITHER(aliased, other, slot, i) K_LD(slot, i)
+#define K_LDH_EITHER(aliased, other, slot, i) K_LDH(slot, i)
 #define K_SL(array, i) (k_->sh.array[i])
 #define K_SS(array, i, v) (k_->sh.array[i] = (v))
 #define K_P(field) (k_->p.field)
@@ -51,9 +60,10 @@ static inline __attribute__((always_inline)) float k_select(bool condition, floa
 #define K_F_(name) float name;
 #define K_C_(id, name) uint name;
 #define K_A_(type, name, count) type name[count];
-#define K_S_r(name) const uint *restrict s_##name;
-#define K_S_w(name) uint *restrict s_##name;
-#define K_S_rw(name) uint *restrict s_##name;
+// not restrict: a gradient may lie over its logits
+#define K_S_r(name) const uint *s_##name;
+#define K_S_w(name) uint *s_##name;
+#define K_S_rw(name) uint *s_##name;
 #define K_S_(binding, access, name) K_S_##access(name)
 #define K_BIND_(binding, access, name) k.s_##name = call->slots[binding];
 #define K_STRUCT(name) typedef struct name name;

@@ -23,9 +23,27 @@
 #define K_INDEX uint
 #define K_STEP(count, stride) (uint(count) * uint(stride))
 #define K_WIDE(i) uint(i)
-// base: words from the start of the bound range, which the device wants aligned, to the kernel's index 0
-#define K_LD(slot, i) s_##slot[k_w.base[k_b_##slot] + (i)]
-#define K_ST(slot, i, v) s_##slot[k_w.base[k_b_##slot] + (i)] = (v)
+// base: halves from the start of the bound range, which the device wants aligned, to the kernel's index 0
+#define K_BASE(slot) k_w.base[k_b_##slot]
+#define K_LD(slot, i) s_##slot[(K_BASE(slot) >> 1u) + (i)]
+#define K_ST(slot, i, v) s_##slot[(K_BASE(slot) >> 1u) + (i)] = (v)
+// Halves lie in words. A store touches its own 16 bits alone, atomically: a plain read-modify-write would lose the other
+// half when its owner stores at the same time. The bits of two owners are apart, so the order does not matter.
+#define K_WORDS_ONLY 1
+#define K_LDH(slot, i) ((s_##slot[(K_BASE(slot) + (i)) >> 1u] >> (((K_BASE(slot) + (i)) & 1u) << 4u)) & 0xffffu)
+#define K_STH(slot, i, v)                                                                                             \
+    {                                                                                                                 \
+        uint k_at = K_BASE(slot) + (i);                                                                               \
+        uint k_by = (k_at & 1u) << 4u;                                                                                \
+        atomicAnd(s_##slot[k_at >> 1u], ~(0xffffu << k_by));                                                          \
+        atomicOr(s_##slot[k_at >> 1u], (v) << k_by);                                                                  \
+    }
+// Whether half i is the upper one of its word; and the whole word that half i begins.
+#define K_ODD(slot, i) ((K_BASE(slot) + (i)) & 1u)
+// A load from memory that is bound twice when aliased: only the binding that is written may then be read.
+#define K_LD_EITHER(aliased, other, slot, i) ((aliased) ? K_LD(other, i) : K_LD(slot, i))
+#define K_LDH_EITHER(aliased, other, slot, i) ((aliased) ? K_LDH(other, i) : K_LDH(slot, i))
+#define K_ST_PAIR(slot, i, v) s_##slot[(K_BASE(slot) + (i)) >> 1u] = (v)
 #define K_SL(array, i) k_sh_##array[i]
 #define K_SS(array, i, v) k_sh_##array[i] = (v)
 #define K_P(field) k_p.field

@@ -172,7 +172,7 @@ typedef enum wane_param {
 enum { WANE_DIRECTION_IN = 1, WANE_DIRECTION_OUT = 2, WANE_DIRECTION_GRAD = 3, WANE_DIRECTION_STATE = 4 };
 enum { WANE_NEED_OPTIONAL = 0, WANE_NEED_REQUIRED = 1 };
 enum {                                     // bits 1 << WANE_DTYPE_*
-    WANE_TYPES_FLOAT = 1 << WANE_DTYPE_F32,
+    WANE_TYPES_FLOAT = 1 << WANE_DTYPE_F32 | 1 << WANE_DTYPE_F16 | 1 << WANE_DTYPE_BF16,
     WANE_TYPES_F32 = 1 << WANE_DTYPE_F32,
     WANE_TYPES_INDEX = 1 << WANE_DTYPE_I32 | 1 << WANE_DTYPE_I64,
     WANE_TYPES_I64 = 1 << WANE_DTYPE_I64,
@@ -371,7 +371,9 @@ typedef struct wane_tensor {
 
 enum {
     WANE_OPERAND_ACCUMULATE = 1,           // a gradient adds to what is there
-    WANE_OPERAND_GIVEN = 2                 // `statistics` is an input
+    WANE_OPERAND_GIVEN = 2,                // `statistics` is an input
+    WANE_OPERAND_IN_PLACE = 4              // a gradient lies over its tensor: same type and strides, bound to the same
+                                           // bytes, which it replaces
 };
 
 typedef struct wane_operand {

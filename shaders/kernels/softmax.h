@@ -84,7 +84,15 @@
 #define OPTION_CLASS_WEIGHT 16u    // weight is given
 #define OPTION_ENTROPY 32u
 #define OPTION_ARGMAX 64u
+#define OPTION_IN_PLACE 256u       // logits and gradient are the same memory, bound as grad
+#define OPTION_NO_TARGET 512u      // every column is one of the others
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
+
+// ---- constant `types`: TYPE_* of logits, and of the gradient shifted by SHIFT_GRAD ----
+#define SHIFT_GRAD 4u
+#define TYPE_F32 0u
+#define TYPE_F16 1u
+#define TYPE_BF16 2u
 
 // ---- record.flags ----
 #define HAS_ROW_WEIGHT 1u

@@ -6,11 +6,12 @@
 // gradient is written.
 #if K_PHASE == 1
 #include "softmax.h"
+#define ROW_AT(row, outer, inner) (K_STEP((row) / K_P(rows_inner), outer) + K_STEP((row) % K_P(rows_inner), inner))
 K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(planes) + plane * K_P(plane_rows) + row, word); }
 #else
     uint row = K_ITEM;
     bool wide = (K_P(flags) & HAS_TARGET_I64) != 0u;
-    K_INDEX at = K_STEP(row, K_P(target_row));
+    K_INDEX at = ROW_AT(row, K_P(target_outer), K_P(target_row));
     uint low = wide ? K_LD(target, at * 2) : K_LD(target, at);
     uint high = low >= 0x80000000u ? 0xffffffffu : 0u;
     if (wide) high = K_LD(target, at * 2 + 1);
@@ -28,13 +29,13 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
         plane_store(K_PASS PLANE_LABEL, row, valid ? low : SOFTMAX_NO_COLUMN);
         plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
         uint word = one;
-        if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, K_STEP(row, K_P(row_weight_row)));
+        if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(row, K_P(row_weight_outer), K_P(row_weight_row)));
         plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);
         word = one;
-        if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, K_STEP(row, K_P(upstream_row)));
+        if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, ROW_AT(row, K_P(upstream_outer), K_P(upstream_row)));
         plane_store(K_PASS PLANE_UPSTREAM, row, word);
         word = 0u;
-        if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, K_STEP(row, K_P(upstream_lse_row)));
+        if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, ROW_AT(row, K_P(upstream_lse_outer), K_P(upstream_lse_row)));
         plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
     }
 #endif

@@ -5,6 +5,9 @@
 #include "softmax.h"
 #include "elementary.h"
 #include "softmax_link.h"
+// In place the logits are read where the gradient is written: each cell by the lane that will store it.
+#define LOAD_LOGIT(i) K_LD_EITHER((K_C(options) & OPTION_IN_PLACE) != 0u, grad, logits, i)
+#define LOAD_LOGIT_HALF(i) K_LDH_EITHER((K_C(options) & OPTION_IN_PLACE) != 0u, grad, logits, i)
 #include "softmax_columns.h"
 #include "softmax_sweep.h"
 #include "softmax_write.h"

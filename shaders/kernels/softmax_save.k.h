@@ -10,7 +10,8 @@
             uint word = K_LD(work, K_P(planes) + from * K_P(plane_rows) + row);
             // flags are stored as the number they spell, so that any language can read them
             if (bit == 3u) word = K_BITS(K_FLOAT(word & 255u));
-            K_ST(statistics, K_STEP(plane, K_P(statistics_plane)) + K_STEP(row, K_P(statistics_row)), word);
+            K_ST(statistics, K_STEP(plane, K_P(statistics_plane)) + K_STEP(row / K_P(rows_inner), K_P(statistics_outer))
+                + K_STEP(row % K_P(rows_inner), K_P(statistics_row)), word);
             plane = plane + 1u;
         }
 #endif

@@ -198,7 +198,10 @@ K_FN void sweep_columns(K_CTX uint row, uint begin, uint end, uint label)
 K_FN row_target load_target(K_CTX uint row, uint label)
 {
     row_target t;
-    uint word = K_LD(logits, K_STEP(row, K_P(logits_row)) + K_STEP(label - K_W(col0), K_P(logits_col)));
+    K_INDEX at = ROW_AT(row, K_P(logits_outer), K_P(logits_row)) + K_STEP(label - K_W(col0), K_P(logits_col));
+    uint word = 0u;
+    if (LOGITS_TYPE == TYPE_F32) word = LOAD_LOGIT(at);
+    else word = half_to_word(LOGITS_TYPE, LOAD_LOGIT_HALF(at));
     uint class_ = word_class(word);
     t.flags = FLAG_TARGET | (class_ == FLAG_MINUS_INF ? FLAG_TARGET_MINUS_INF : class_ == FLAG_OTHER ? 0u : class_);
     float z = K_FLT(class_ == FLAG_OTHER ? word : 0u);

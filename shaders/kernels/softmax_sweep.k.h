@@ -4,6 +4,8 @@
 #if K_PHASE == 1
 #include "softmax.h"
 #include "elementary.h"
+#define LOAD_LOGIT(i) K_LD(logits, i)
+#define LOAD_LOGIT_HALF(i) K_LDH(logits, i)
 #include "softmax_columns.h"
 #include "softmax_sweep.h"
 #else

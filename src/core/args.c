@@ -5,7 +5,7 @@ typedef struct span {
     uint64_t begin, end;                   // absolute within the memory that `key` names
     const void *key;
     uint64_t native;
-    bool host, written;
+    bool host, written, in_place;
     const char *name;
 } span;
 
@@ -105,8 +105,32 @@ static span span_of(const wane_range *range, int64_t first, int64_t end, bool wr
     s.key = buffer->host || s.native ? NULL : buffer;
     s.host = buffer->host != NULL;
     s.written = written;
+    s.in_place = false;
     s.name = name;
     return s;
+}
+
+static bool same_memory(const span *a, const span *b)
+{
+    return a->host == b->host && a->key == b->key && a->native == b->native;
+}
+
+// A gradient in place lies over one input, on the very same bytes.
+static bool lies_over(const span *a, const span *b)
+{
+    return a->in_place && !b->written && same_memory(a, b) && a->begin == b->begin && a->end == b->end;
+}
+
+static wane_status check_in_place(wane_context *context, const span *spans, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool found = !spans[i].in_place;
+        for (uint32_t j = 0; j < count && !found; j++) found = lies_over(&spans[i], &spans[j]);
+        if (!found)
+            return wane_fail(context, WANE_ERROR_OVERLAP, spans[i].name,
+                             "was planned in place and must be bound to the very bytes of its tensor");
+    }
+    return WANE_OK;
 }
 
 // An output must share bytes with nothing, as far as the reach of the views tells.
@@ -117,20 +141,22 @@ static wane_status check_overlaps(const wane_executable *executable, const wane_
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->operand_count; i++) {
         const wane_plan_operand *o = &plan->operands[i];
-        if (operands[i].buffer && o->end_byte > o->first_byte)
-            spans[count++] = span_of(&operands[i], o->first_byte, o->end_byte, o->written, o->role->name);
+        if (operands[i].buffer && o->end_byte > o->first_byte) {
+            spans[count] = span_of(&operands[i], o->first_byte, o->end_byte, o->written, o->role->name);
+            spans[count++].in_place = o->flags & WANE_OPERAND_IN_PLACE && o->role->direction == WANE_DIRECTION_GRAD;
+        }
     }
     if (workspace->buffer && plan->workspace_bytes)
         spans[count++] = span_of(workspace, 0, (int64_t)plan->workspace_bytes, true, "workspace");
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = i + 1; j < count; j++) {
             const span *a = &spans[i], *b = &spans[j];
-            bool same = a->host == b->host && a->key == b->key && a->native == b->native;
-            if (same && (a->written || b->written) && a->begin < b->end && b->begin < a->end)
+            if (lies_over(a, b) || lies_over(b, a)) continue;
+            if (same_memory(a, b) && (a->written || b->written) && a->begin < b->end && b->begin < a->end)
                 return wane_fail(executable->context, WANE_ERROR_OVERLAP, a->written ? a->name : b->name,
                                  "is written and shares bytes with %s", a->written ? b->name : a->name);
         }
-    return WANE_OK;
+    return check_in_place(executable->context, spans, count);
 }
 
 wane_status wane_args_resolve(const wane_executable *executable, const wane_args *args, bool allow_host,

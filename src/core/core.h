@@ -46,15 +46,16 @@ enum { WANE_SLOT_NONE = -1, WANE_SLOT_WORKSPACE = -2 };   // else an index into 
 // What a pass binds to a slot. NONE is bound to a few readable bytes of the backend's own, and never touched.
 typedef struct wane_slot {
     int32_t operand;
-    uint32_t origin_words;                  // from the range's start to where the kernel's index 0 lies (negative strides)
+    uint32_t reserved;
     int64_t byte_offset;                    // of the range, from the operand's element 0 or the workspace's start
     uint64_t byte_length;
+    uint64_t origin_bytes;                  // from the range's start to where the kernel's index 0 lies (negative strides)
 } wane_slot;
 
 enum { WANE_PASS_WITH_PREVIOUS = 1 };       // no barrier before it: touches nothing that the passes since the last one write
 
 // One dispatch of one kernel. Between consecutive passes stands a full memory barrier unless the flag says otherwise.
-// A slot's index 0 is byte_offset + 4 * origin_words; indices are counted modulo 2^32 words on devices.
+// A slot's index 0 is at byte_offset + origin_bytes; devices count indices modulo 2^32.
 typedef struct wane_pass {
     uint16_t kernel;
     uint8_t record;                         // index of the plan's record
@@ -108,9 +109,6 @@ wane_pass *wane_plan_add(wane_plan *plan, uint16_t kernel, uint32_t items);   //
 bool wane_plan_note(wane_plan *plan, const char *format, ...);
 int wane_plan_find(const wane_plan *plan, wane_role role);                    // index of an operand, or -1
 void wane_plan_retain(wane_plan *plan);                                       // an executable outlives its plan's handle
-// The elements first[d] .. first[d] + count[d] of every dimension d as a slot, whose index 0 is the element `first`.
-wane_slot wane_plan_window(const wane_plan *plan, int operand, const int64_t *first, const int64_t *count);
-
 // ---- families ---------------------------------------------------------------------------------------------------
 
 // One planner a family: fills passes, records, workspace and info of a plan whose operands and parameters are checked

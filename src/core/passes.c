@@ -43,25 +43,6 @@ bool wane_plan_note(wane_plan *plan, const char *format, ...)
     return true;
 }
 
-wane_slot wane_plan_window(const wane_plan *plan, int operand, const int64_t *first, const int64_t *count)
-{
-    wane_slot slot = {WANE_SLOT_NONE, 0, 0, 0};
-    if (operand < 0) return slot;
-    const wane_plan_operand *o = &plan->operands[operand];
-    int64_t size = (int64_t)wane_dtype_bytes(o->dtype), low = 0, high = 0, origin = 0;
-    for (uint32_t d = 0; d < o->rank; d++) {
-        int64_t reach = (count[d] - 1) * o->strides[d];
-        if (reach < 0) low += reach;
-        else high += reach;
-        origin += first[d] * o->strides[d];
-    }
-    slot.operand = operand;
-    slot.byte_offset = (origin + low) * size;
-    slot.byte_length = (uint64_t)((high - low + 1) * size);
-    slot.origin_words = (uint32_t)(-low * size / 4);
-    return slot;
-}
-
 wane_status wane_plan_get_info(const wane_plan *plan, wane_plan_info *info)
 {
     if (!plan) return WANE_ERROR_NULL_ARGUMENT;

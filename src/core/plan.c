@@ -145,7 +145,7 @@ static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
                          (int)operand->role);
     if (wane_plan_find(plan, role->role) >= 0)
         return wane_fail(context, WANE_ERROR_DUPLICATE, role->name, "is given twice");
-    uint32_t allowed = role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE
+    uint32_t allowed = role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE | WANE_OPERAND_IN_PLACE
                      : role->direction == WANE_DIRECTION_STATE ? WANE_OPERAND_GIVEN : 0;
     if (operand->flags & ~allowed)
         return wane_fail(context, WANE_ERROR_FLAGS, role->name, "flags 0x%x do not fit this role", (unsigned)operand->flags);
@@ -199,33 +199,56 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
     return WANE_OK;
 }
 
+// Dimensions of rows beyond the first: of the matrix operand, [rows, cols, ...rows], as torch has its class axis.
+static uint32_t extra_rows(const wane_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->operand_count; i++)
+        if (strcmp(plan->operands[i].role->shape, "rows,cols") == 0 && plan->operands[i].rank > 2)
+            return plan->operands[i].rank - 2;
+    return 0;
+}
+
+static const char *shape_of(const wane_plan *plan, const wane_role_info *role)
+{
+    if (strcmp(role->shape, "reduced") != 0) return role->shape;
+    return plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE ? "rows" : "1";
+}
+
+static wane_status match_operand(wane_plan *plan, named_extent *known, uint32_t *count, const wane_plan_operand *o,
+                                 uint32_t extra)
+{
+    static const char *const more[2] = {"rows1", "rows2"};
+    const char *shape = shape_of(plan, o->role);
+    uint32_t rank = 1, d = 0;
+    for (const char *c = shape; *c; c++) rank += *c == ',';
+    if (!strstr(shape, "rows")) extra = 0;
+    if (o->rank != rank + extra && !(o->rank == 0 && strcmp(shape, "1") == 0))
+        return wane_fail(plan->context, WANE_ERROR_RANK, o->role->name, "has rank %u and must be [%s%s]", o->rank, shape,
+                         extra == 1 ? ",rows1" : extra == 2 ? ",rows1,rows2" : "");
+    for (const char *next = shape; next; d++) {
+        char name[16];
+        next = next_extent(next, name);
+        wane_status status = match_extent(plan, known, count, o, d, name);
+        if (status) return status;
+    }
+    for (uint32_t i = 0; i < extra; i++, d++) {
+        wane_status status = match_extent(plan, known, count, o, d, more[i]);
+        if (status) return status;
+    }
+    return WANE_OK;
+}
+
 static wane_status match_shapes(wane_plan *plan)
 {
     named_extent known[16];
-    uint32_t count = 0;
+    uint32_t count = 0, extra = extra_rows(plan);
     for (uint32_t r = 0; r < plan->loss->role_count; r++) {
         const wane_role_info *role = wane_loss_role_at(plan->loss, r);
         int index = wane_plan_find(plan, role->role);
-        if (index < 0) {
-            if (role->need == WANE_NEED_REQUIRED)
-                return wane_fail(plan->context, WANE_ERROR_MISSING_OPERAND, role->name, "is required by %s", plan->loss->name);
-            continue;
-        }
-        const wane_plan_operand *o = &plan->operands[index];
-        const char *shape = role->shape;
-        if (strcmp(shape, "reduced") == 0)
-            shape = plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE ? "rows" : "1";
-        uint32_t rank = 1;
-        for (const char *c = shape; *c; c++) rank += *c == ',';
-        if (o->rank != rank && !(o->rank == 0 && strcmp(shape, "1") == 0))
-            return wane_fail(plan->context, WANE_ERROR_RANK, role->name, "has rank %u and must be [%s]", o->rank, shape);
-        uint32_t d = 0;
-        for (const char *next = shape; next; d++) {
-            char name[16];
-            next = next_extent(next, name);
-            wane_status status = match_extent(plan, known, &count, o, d, name);
-            if (status) return status;
-        }
+        if (index < 0 && role->need == WANE_NEED_REQUIRED)
+            return wane_fail(plan->context, WANE_ERROR_MISSING_OPERAND, role->name, "is required by %s", plan->loss->name);
+        wane_status status = index < 0 ? WANE_OK : match_operand(plan, known, &count, &plan->operands[index], extra);
+        if (status) return status;
     }
     return WANE_OK;
 }

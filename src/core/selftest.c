@@ -104,7 +104,7 @@ static void make_plan(wane_plan *plan, wane_device *device, wane_pass *pass, wan
     pass->window[2] = 0;
     pass->consts[0] = MODE;
     for (int i = 0; i < WANE_MAX_SLOTS; i++) pass->slots[i].operand = WANE_SLOT_NONE;
-    wane_slot source = {WANE_SLOT_WORKSPACE, 0, 0, 4 * CELLS}, dest = {WANE_SLOT_WORKSPACE, 0, 1024, 4 * RESULT_WORDS};
+    wane_slot source = {WANE_SLOT_WORKSPACE, 0, 0, 4 * CELLS, 0}, dest = {WANE_SLOT_WORKSPACE, 0, 1024, 4 * RESULT_WORDS, 0};
     pass->slots[0] = source;
     pass->slots[1] = dest;
 }

@@ -42,9 +42,12 @@ typedef struct problem {
     wane_plan *plan;
     softmax_record *record;
     int logits, target, weight, row_weight, upstream, upstream_lse, statistics, grad;
-    int64_t rows, cols;
+    int64_t rows, cols;                    // rows = outer * inner: all dimensions but the class axis
+    int64_t outer, inner;
+    uint32_t row_dims;                     // dimensions that make the rows: 1, 2 or 3
+    bool fold_outer;                       // of three, the first two are folded to `outer`; else the last two to `inner`
     bool given, save, fused, mean;
-    uint32_t term, options;
+    uint32_t term, options, types;
     int64_t batch_rows, window_cols;       // of one window
     uint32_t slice_cols, slices, parts;    // parts of all batches
 } problem;
@@ -66,6 +69,113 @@ static bool wants(const problem *p, wane_role role)
     return index >= 0 && p->plan->operands[index].written;
 }
 
+// ---- views: rows as (outer, inner), each with a stride ----
+
+typedef struct view {
+    int64_t outer, inner, col;             // strides in elements
+} view;
+
+// First dimension of an operand's rows, or -1: [rows.., cols], [rows..], [planes, rows..], or no rows at all.
+static void row_dims_of(const wane_plan_operand *o, uint32_t dims[3], uint32_t count)
+{
+    bool matrix = strcmp(o->role->shape, "rows,cols") == 0, planes = strcmp(o->role->shape, "planes,rows") == 0;
+    for (uint32_t i = 0; i < count; i++) dims[i] = matrix ? (i ? i + 1 : 0) : planes ? i + 1 : i;
+}
+
+static bool has_rows(const problem *p, const wane_plan_operand *o)
+{
+    return strstr(o->role->shape, "rows") || (strcmp(o->role->shape, "reduced") == 0
+                                              && p->plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE);
+}
+
+static view view_of(const problem *p, int operand)
+{
+    const wane_plan_operand *o = &p->plan->operands[operand];
+    view v = {0, 0, 0};
+    bool planes = strcmp(o->role->shape, "planes,rows") == 0;
+    if (!has_rows(p, o)) {
+        v.col = o->rank ? o->strides[0] : 0;
+        return v;
+    }
+    uint32_t dims[3];
+    row_dims_of(o, dims, p->row_dims);
+    if (strcmp(o->role->shape, "rows,cols") == 0) v.col = o->strides[1];
+    if (planes) v.col = o->strides[0];
+    v.inner = o->strides[dims[p->row_dims - 1]];
+    if (p->row_dims == 2) v.outer = o->strides[dims[0]];
+    if (p->row_dims == 3) v.outer = o->strides[dims[p->fold_outer ? 1 : 0]];
+    return v;
+}
+
+// Whether dimensions a and a + 1 of an operand's three row dimensions step like one.
+static bool folds(const wane_plan_operand *o, uint32_t a)
+{
+    uint32_t dims[3];
+    row_dims_of(o, dims, 3);
+    int64_t extent = o->extents[dims[a + 1]];
+    return o->extents[dims[a]] <= 1 || o->strides[dims[a]] == extent * o->strides[dims[a + 1]];
+}
+
+static wane_status read_rows(problem *p)
+{
+    const wane_plan_operand *logits = &p->plan->operands[p->logits];
+    uint32_t dims[3];
+    p->row_dims = logits->rank - 1;
+    row_dims_of(logits, dims, p->row_dims);
+    int64_t extent[3] = {1, 1, 1};
+    p->rows = 1;
+    for (uint32_t i = 0; i < p->row_dims; i++) {
+        extent[3 - p->row_dims + i] = logits->extents[dims[i]];
+        if (!wane_mul_i64(p->rows, logits->extents[dims[i]], &p->rows)) p->rows = INT64_MAX;
+    }
+    p->outer = extent[0] * extent[1];
+    p->inner = extent[2];
+    if (p->row_dims < 3 || p->rows == 0) return WANE_OK;
+    bool by_inner = true, by_outer = true;
+    const char *bent = "logits";
+    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
+        const wane_plan_operand *o = &p->plan->operands[i];
+        if (!has_rows(p, o)) continue;
+        if (!folds(o, 1)) by_inner = false, bent = o->role->name;
+        if (!folds(o, 0)) by_outer = false, bent = o->role->name;
+    }
+    if (!by_inner && !by_outer)
+        return wane_fail(p->plan->context, WANE_ERROR_UNSUPPORTED, bent,
+                         "has strides under which neither the last two nor the first two row dimensions step like one: "
+                         "make it contiguous");
+    p->fold_outer = !by_inner;
+    p->outer = by_inner ? extent[0] : extent[0] * extent[1];
+    p->inner = by_inner ? extent[1] * extent[2] : extent[2];
+    return WANE_OK;
+}
+
+static uint32_t type_code(wane_dtype dtype)
+{
+    return dtype == WANE_DTYPE_F16 ? TYPE_F16 : dtype == WANE_DTYPE_BF16 ? TYPE_BF16 : TYPE_F32;
+}
+
+// The gradient's type is that of the logits, or f32; in place it is the logits' own memory.
+static wane_status read_types(problem *p)
+{
+    wane_context *context = p->plan->context;
+    const wane_plan_operand *logits = &p->plan->operands[p->logits];
+    p->types = type_code(logits->dtype);
+    if (p->grad < 0) return WANE_OK;
+    const wane_plan_operand *grad = &p->plan->operands[p->grad];
+    p->types |= type_code(grad->dtype) << SHIFT_GRAD;
+    if (grad->dtype != logits->dtype && grad->dtype != WANE_DTYPE_F32)
+        return wane_fail(context, WANE_ERROR_DTYPE, "grad_logits", "has type %s: it takes that of logits, %s, or f32",
+                         wane_dtype_name(grad->dtype), wane_dtype_name(logits->dtype));
+    if (!(grad->flags & WANE_OPERAND_IN_PLACE)) return WANE_OK;
+    if (grad->flags & WANE_OPERAND_ACCUMULATE)
+        return wane_fail(context, WANE_ERROR_FLAGS, "grad_logits", "cannot both accumulate and lie over the logits");
+    bool same = grad->dtype == logits->dtype;
+    for (uint32_t d = 0; d < logits->rank; d++) same = same && grad->strides[d] == logits->strides[d];
+    if (!same)
+        return wane_fail(context, WANE_ERROR_STRIDE, "grad_logits", "lies over the logits and must have their type and strides");
+    return WANE_OK;
+}
+
 static wane_status read_problem(problem *p, wane_plan *plan)
 {
     wane_context *context = plan->context;
@@ -80,9 +190,11 @@ static wane_status read_problem(problem *p, wane_plan *plan)
     p->upstream_lse = wane_plan_find(plan, WANE_ROLE_UPSTREAM_LSE);
     p->statistics = wane_plan_find(plan, WANE_ROLE_STATISTICS);
     p->grad = wane_plan_find(plan, WANE_ROLE_GRAD_LOGITS);
-    p->rows = plan->operands[p->logits].extents[0];
     p->cols = plan->operands[p->logits].extents[1];
     if (p->cols < 1) return wane_fail(context, WANE_ERROR_EXTENT, "logits", "has no columns: a softmax needs one or more");
+    wane_status status = read_rows(p);
+    if (status == WANE_OK) status = read_types(p);
+    if (status) return status;
     if (p->cols > INT32_MAX || p->rows > INT32_MAX)
         return wane_fail(context, WANE_ERROR_TOO_LARGE, "logits", "rows and columns are at most 2^31 - 1");
     p->given = p->statistics >= 0 && !plan->operands[p->statistics].written;
@@ -97,6 +209,7 @@ static wane_status read_problem(problem *p, wane_plan *plan)
         return wane_fail(context, WANE_ERROR_STATISTICS, "entropy", "needs the plane WANE_STATISTIC_SUM_EXP_X");
     if (p->grad >= 0) p->options |= OPTION_GRAD;
     if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_ACCUMULATE) p->options |= OPTION_ACCUMULATE;
+    if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_IN_PLACE) p->options |= OPTION_IN_PLACE;
     if (param(plan, WANE_PARAM_SOFTCAP) > 0) p->options |= OPTION_SOFTCAP;
     bool smooth = param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0;
     if (smooth || (p->save && mask & (WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT))) p->options |= OPTION_WEIGHT_SUMS;
@@ -109,33 +222,34 @@ static wane_status read_problem(problem *p, wane_plan *plan)
 
 // ---- cutting ----
 
-static uint64_t reach(const wane_plan_operand *o, uint32_t dim, int64_t count)
+static uint64_t size_of(int64_t stride) { return stride < 0 ? (uint64_t)-stride : (uint64_t)stride; }
+
+// Elements from the lowest to the highest of `rows` rows and `cols` columns of a view, less one.
+static uint64_t reach(const problem *p, view v, int64_t rows, int64_t cols)
 {
-    int64_t stride = o->strides[dim] < 0 ? -o->strides[dim] : o->strides[dim];
-    return (uint64_t)(count - 1) * (uint64_t)stride;
+    int64_t inner = rows < p->inner ? rows : p->inner, outer = (rows + p->inner - 1) / p->inner;
+    return (uint64_t)(outer - 1) * size_of(v.outer) + (uint64_t)(inner - 1) * size_of(v.inner)
+         + (uint64_t)(cols - 1) * size_of(v.col);
 }
 
 // Whether a window of an operand spans few enough bytes, and strides that are stepped over fit a word.
-static bool span_fits(const problem *p, int operand, const int64_t *count)
+static bool span_fits(const problem *p, int operand, int64_t rows, int64_t cols)
 {
     if (operand < 0) return true;
-    const wane_plan_operand *o = &p->plan->operands[operand];
-    uint64_t elements = 1;
-    for (uint32_t d = 0; d < o->rank; d++) {
-        if (count[d] > 1 && (o->strides[d] > INT32_MAX || o->strides[d] < -(int64_t)INT32_MAX)) return false;
-        elements += reach(o, d, count[d]);
-    }
-    return elements <= (p->plan->limits.max_window_bytes - 512) / wane_dtype_bytes(o->dtype);
+    view v = view_of(p, operand);
+    const uint64_t most = INT32_MAX;
+    if ((rows > p->inner && size_of(v.outer) > most) || (rows > 1 && size_of(v.inner) > most)
+        || (cols > 1 && size_of(v.col) > most))
+        return false;
+    return reach(p, v, rows, cols) + 1 <= (p->plan->limits.max_window_bytes - 512) / wane_dtype_bytes(p->plan->operands[operand].dtype);
 }
 
 static bool fits(const problem *p, int64_t rows, int64_t cols)
 {
-    const int64_t matrix[2] = {rows, cols}, vector[1] = {rows}, row[1] = {cols};
-    const int64_t planes[2] = {wane_statistics_plane_count(p->plan->statistics_mask), rows};
-    int64_t scalars[1] = {p->plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE ? rows : 1};
-    return span_fits(p, p->logits, matrix) && span_fits(p, p->grad, matrix) && span_fits(p, p->weight, row)
-        && span_fits(p, p->target, vector) && span_fits(p, p->row_weight, vector) && span_fits(p, p->upstream, scalars)
-        && span_fits(p, p->upstream_lse, vector) && span_fits(p, p->statistics, planes);
+    int64_t planes = wane_statistics_plane_count(p->plan->statistics_mask);
+    return span_fits(p, p->logits, rows, cols) && span_fits(p, p->grad, rows, cols) && span_fits(p, p->weight, 1, cols)
+        && span_fits(p, p->target, rows, 1) && span_fits(p, p->row_weight, rows, 1) && span_fits(p, p->upstream, rows, 1)
+        && span_fits(p, p->upstream_lse, rows, 1) && span_fits(p, p->statistics, rows, planes);
 }
 
 // The largest count in 1..most with fits(count of rows, cols), 0 if there is none.
@@ -179,12 +293,27 @@ static uint32_t plane_count(const problem *p)
     return SOFTMAX_PLANES + slices * SLICE_PLANES;
 }
 
+// Rows of the batch that begins at `row`: whole outers, or a part of one.
+static int64_t batch_at(const problem *p, int64_t row, int64_t batch)
+{
+    int64_t rows = clamp(p->rows - row, 1, batch);
+    return batch < p->inner ? clamp(p->inner - row % p->inner, 1, rows) : rows;
+}
+
+static uint64_t batch_count(const problem *p, int64_t batch)
+{
+    if (p->rows == 0) return 0;
+    if (batch >= p->inner) return (uint64_t)((p->rows + batch - 1) / batch);
+    return (uint64_t)p->outer * (uint64_t)((p->inner + batch - 1) / batch);
+}
+
 // Rows of a batch and columns of a window.
 static wane_status cut(problem *p)
 {
     wane_plan *plan = p->plan;
-    const wane_plan_operand *logits = &plan->operands[p->logits];
+    view logits = view_of(p, p->logits);
     int64_t rows = p->rows ? p->rows : 1;
+    if (!p->inner) p->inner = 1;
     int64_t budget = (int64_t)(plan->limits.max_dispatch_elems / (uint64_t)p->cols);
     rows = clamp(rows, 1, clamp(budget, 1, INT32_MAX));
     bool whole = fits(p, 1, p->cols);
@@ -195,7 +324,7 @@ static wane_status cut(problem *p)
         rows = most_rows(p, rows, p->cols);
     } else {
         // along the dimension of the larger stride first
-        bool by_rows = reach(logits, 0, 2) >= reach(logits, 1, 2);
+        bool by_rows = size_of(logits.inner) >= size_of(logits.col);
         int64_t cols = most_cols(p, by_rows ? 1 : rows);
         if (cols == 0) cols = most_cols(p, 1);
         if (cols == 0)
@@ -214,8 +343,8 @@ static wane_status cut(problem *p)
     // every batch has a part of its own, so fewer rows a batch cost parts: settle by halving
     int64_t batch = rows;
     for (;; batch = (batch + 1) / 2) {
-        parts = ((uint64_t)p->rows + (uint64_t)batch - 1) / (uint64_t)batch
-              * (((uint64_t)batch + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
+        if (batch > p->inner && p->inner) batch = batch / p->inner * p->inner;
+        parts = batch_count(p, batch) * (((uint64_t)batch + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
         fixed = wane_round_up(SOFTMAX_SCALARS + parts * SOFTMAX_PART_WORDS, 64);
         uint64_t need = fixed + (uint64_t)batch * plane_count(p);
         if (need <= words) break;
@@ -236,9 +365,14 @@ static wane_status cut(problem *p)
 
 // ---- the record ----
 
-static uint32_t stride_words(const problem *p, int operand, uint32_t dim)
+// Outer and inner stride of an operand's rows, and the stride of its columns or planes.
+static void put_strides(const problem *p, int operand, uint32_t *outer, uint32_t *inner, uint32_t *col)
 {
-    return operand < 0 ? 0 : (uint32_t)p->plan->operands[operand].strides[dim];
+    if (operand < 0) return;
+    view v = view_of(p, operand);
+    *outer = (uint32_t)v.outer;
+    *inner = (uint32_t)v.inner;
+    if (col) *col = (uint32_t)v.col;
 }
 
 static void fill_record(problem *p)
@@ -249,18 +383,17 @@ static void fill_record(problem *p)
     uint64_t ignore = (uint64_t)(int64_t)param(plan, WANE_PARAM_IGNORE_INDEX);
     r->ignore_lo = (uint32_t)ignore;
     r->ignore_hi = (uint32_t)(ignore >> 32);
-    r->logits_row = stride_words(p, p->logits, 0);
-    r->logits_col = stride_words(p, p->logits, 1);
-    r->grad_row = stride_words(p, p->grad, 0);
-    r->grad_col = stride_words(p, p->grad, 1);
-    r->target_row = stride_words(p, p->target, 0);
-    r->weight_col = stride_words(p, p->weight, 0);
-    r->row_weight_row = stride_words(p, p->row_weight, 0);
-    r->upstream_lse_row = stride_words(p, p->upstream_lse, 0);
+    uint32_t none = 0;
+    r->rows_inner = (uint32_t)p->inner;
+    put_strides(p, p->logits, &r->logits_outer, &r->logits_row, &r->logits_col);
+    put_strides(p, p->grad, &r->grad_outer, &r->grad_row, &r->grad_col);
+    put_strides(p, p->target, &r->target_outer, &r->target_row, NULL);
+    put_strides(p, p->weight, &none, &none, &r->weight_col);
+    put_strides(p, p->row_weight, &r->row_weight_outer, &r->row_weight_row, NULL);
+    put_strides(p, p->upstream, &r->upstream_outer, &r->upstream_row, NULL);
+    put_strides(p, p->upstream_lse, &r->upstream_lse_outer, &r->upstream_lse_row, NULL);
+    put_strides(p, p->statistics, &r->statistics_outer, &r->statistics_row, &r->statistics_plane);
     r->reduction = (uint32_t)param(plan, WANE_PARAM_REDUCTION);
-    if (p->upstream >= 0 && r->reduction == WANE_REDUCTION_NONE) r->upstream_row = stride_words(p, p->upstream, 0);
-    r->statistics_plane = stride_words(p, p->statistics, 0);
-    r->statistics_row = stride_words(p, p->statistics, 1);
     r->statistics_mask = plan->statistics_mask;
     r->flags = (p->row_weight >= 0 ? HAS_ROW_WEIGHT : 0) | (p->upstream >= 0 ? HAS_UPSTREAM : 0)
              | (p->upstream_lse >= 0 ? HAS_UPSTREAM_LSE : 0) | (p->weight >= 0 ? HAS_WEIGHT : 0)
@@ -297,25 +430,42 @@ static wane_pass *add(problem *p, uint16_t kernel, int64_t items, softmax_window
 
 static wane_slot whole_work(const problem *p)
 {
-    wane_slot slot = {WANE_SLOT_WORKSPACE, 0, 0, p->plan->workspace_bytes};
+    wane_slot slot = {WANE_SLOT_WORKSPACE, 0, 0, p->plan->workspace_bytes, 0};
     return slot;
 }
 
-static wane_slot rows_of(const problem *p, int operand, int64_t first, int64_t count)
+// Rows row .. row + rows and columns col .. col + cols of an operand as a slot whose index 0 is the first of them.
+static wane_slot slot_of(const problem *p, int operand, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
-    return wane_plan_window(p->plan, operand, &first, &count);
+    wane_slot slot = {WANE_SLOT_NONE, 0, 0, 0, 0};
+    if (operand < 0) return slot;
+    view v = view_of(p, operand);
+    int64_t size = (int64_t)wane_dtype_bytes(p->plan->operands[operand].dtype), low = 0;
+    int64_t inner = rows < p->inner ? rows : p->inner, outer = (rows + p->inner - 1) / p->inner;
+    if (v.outer < 0) low += (outer - 1) * v.outer;
+    if (v.inner < 0) low += (inner - 1) * v.inner;
+    if (v.col < 0) low += (cols - 1) * v.col;
+    int64_t first = row / p->inner * v.outer + row % p->inner * v.inner + col * v.col;
+    slot.operand = operand;
+    slot.byte_offset = (first + low) * size;
+    slot.byte_length = (reach(p, v, rows, cols) + 1) * (uint64_t)size;
+    slot.origin_bytes = (uint64_t)(-low * size);
+    return slot;
 }
 
-static wane_slot matrix_of(const problem *p, int operand, int64_t row, int64_t rows, int64_t col, int64_t cols)
+static wane_slot rows_of(const problem *p, int operand, int64_t row, int64_t rows)
 {
-    const int64_t first[2] = {row, col}, count[2] = {rows, cols};
-    return wane_plan_window(p->plan, operand, first, count);
+    return slot_of(p, operand, row, rows, 0, 1);
+}
+
+static wane_slot cols_of(const problem *p, int operand, int64_t col, int64_t cols)
+{
+    return slot_of(p, operand, 0, 1, col, cols);
 }
 
 // One dispatch for each window of the class weights, which are looked up by target.
 static bool add_gather(problem *p, int64_t row, int64_t rows)
 {
-    bool each = p->record->reduction == WANE_REDUCTION_NONE;
     int64_t step = p->weight >= 0 ? p->window_cols : p->cols;
     for (int64_t col = 0; col < p->cols; col += step) {
         softmax_window window = {0};
@@ -325,9 +475,9 @@ static bool add_gather(problem *p, int64_t row, int64_t rows)
         wane_pass *pass = add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);
         if (!pass) return false;
         pass->slots[0] = rows_of(p, p->target, row, rows);
-        pass->slots[1] = rows_of(p, p->weight, col, cols);
+        pass->slots[1] = cols_of(p, p->weight, col, cols);
         pass->slots[2] = rows_of(p, p->row_weight, row, rows);
-        pass->slots[3] = rows_of(p, p->upstream, each ? row : 0, each ? rows : 1);
+        pass->slots[3] = rows_of(p, p->upstream, row, rows);
         pass->slots[4] = rows_of(p, p->upstream_lse, row, rows);
         pass->slots[5] = whole_work(p);
     }
@@ -364,9 +514,10 @@ static bool add_fused(problem *p, int64_t row, int64_t rows)
     if (!pass) return false;
     pass->consts[0] = p->term;
     pass->consts[1] = p->options;
-    pass->slots[0] = matrix_of(p, p->logits, row, rows, 0, p->cols);
-    if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = rows_of(p, p->weight, 0, p->cols);
-    pass->slots[2] = matrix_of(p, p->grad, row, rows, 0, p->cols);
+    pass->consts[2] = p->types;
+    pass->slots[0] = slot_of(p, p->logits, row, rows, 0, p->cols);
+    if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = cols_of(p, p->weight, 0, p->cols);
+    pass->slots[2] = slot_of(p, p->grad, row, rows, 0, p->cols);
     pass->slots[3] = whole_work(p);
     return true;
 }
@@ -386,11 +537,13 @@ static bool add_columns(problem *p, uint16_t kernel, int64_t row, int64_t rows)
         if (!pass) return false;
         // windows of one stage write different places
         if (col) pass->flags = WANE_PASS_WITH_PREVIOUS;
-        pass->consts[1] = write ? p->options & (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT)
-                                : p->options & ~(OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SAVE);
-        pass->slots[0] = matrix_of(p, p->logits, row, rows, col, cols);
-        if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = rows_of(p, p->weight, col, cols);
-        if (write) pass->slots[2] = matrix_of(p, p->grad, row, rows, col, cols);
+        pass->consts[1] = write ? p->options & (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT
+                                                | OPTION_IN_PLACE)
+                                : p->options & ~(OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SAVE | OPTION_IN_PLACE);
+        pass->consts[2] = write ? p->types : p->types & 15u;
+        pass->slots[0] = slot_of(p, p->logits, row, rows, col, cols);
+        if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = cols_of(p, p->weight, col, cols);
+        if (write) pass->slots[2] = slot_of(p, p->grad, row, rows, col, cols);
         pass->slots[write ? 3 : 2] = whole_work(p);
     }
     return true;
@@ -401,7 +554,7 @@ static bool add_planes(problem *p, uint16_t kernel, int64_t row, int64_t rows)
     softmax_window window = {0};
     wane_pass *pass = add(p, kernel, rows, window);
     if (!pass) return false;
-    wane_slot planes = matrix_of(p, p->statistics, 0, wane_statistics_plane_count(p->plan->statistics_mask), row, rows);
+    wane_slot planes = slot_of(p, p->statistics, row, rows, 0, wane_statistics_plane_count(p->plan->statistics_mask));
     bool save = kernel == WANE_KERNEL_SOFTMAX_SAVE;
     pass->slots[save ? 1 : 0] = planes;
     pass->slots[save ? 0 : 1] = whole_work(p);
@@ -430,11 +583,15 @@ static bool add_emit(problem *p, wane_role role, uint32_t first, int64_t row, in
     if (!pass) return false;
     if (*before) pass->flags = WANE_PASS_WITH_PREVIOUS;
     *before = true;
+    view v = view_of(p, index);
+    bool by_row = has_rows(p, o);
     pass->window[2] = first;
-    pass->window[3] = o->rank ? (uint32_t)o->strides[0] : 0;
+    pass->window[3] = (uint32_t)(by_row ? v.inner : v.col);
     pass->window[4] = o->dtype == WANE_DTYPE_I64;
+    pass->window[5] = by_row ? (uint32_t)p->inner : 0xffffffffu;
+    pass->window[6] = (uint32_t)v.outer;
     pass->slots[0] = whole_work(p);
-    pass->slots[1] = rows_of(p, index, row, rows);
+    pass->slots[1] = by_row ? rows_of(p, index, row, rows) : cols_of(p, index, 0, rows);
     return true;
 }
 
@@ -461,18 +618,18 @@ static bool emit_scalars(problem *p)
 
 static bool add_passes(problem *p)
 {
-    bool one = p->rows <= p->batch_rows;
+    bool one = p->rows <= batch_at(p, 0, p->batch_rows);
     uint32_t part = 0, parts_each = (uint32_t)((p->batch_rows + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
     if (p->mean) {
-        for (int64_t row = 0; row < p->rows; row += p->batch_rows, part += parts_each) {
-            int64_t rows = clamp(p->rows - row, 1, p->batch_rows);
+        for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
+            rows = batch_at(p, row, p->batch_rows);
             if (!add_gather(p, row, rows) || !add_reduce(p, rows, MODE_COUNT, part)) return false;
         }
         if (!add_finish(p, MODE_COUNT, p->rows ? p->parts : 0)) return false;
     }
     part = 0;
-    for (int64_t row = 0; row < p->rows; row += p->batch_rows, part += parts_each) {
-        int64_t rows = clamp(p->rows - row, 1, p->batch_rows);
+    for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
+        rows = batch_at(p, row, p->batch_rows);
         if (!(p->mean && one) && !add_gather(p, row, rows)) return false;
         if (!(p->fused ? add_fused(p, row, rows) : add_split(p, row, rows))) return false;
         if (!add_reduce(p, rows, MODE_LOSS, part) || !emit_rows(p, row, rows)) return false;
@@ -493,8 +650,9 @@ static void count_costs(problem *p)
     }
     // a split row's gradient reads the logits once more; a fused row's second reading finds them in cache
     info->moved_bytes = info->minimal_bytes;
-    if (!p->fused && !p->given && p->grad >= 0) info->moved_bytes += elements * 4;
-    if (p->given && p->grad < 0) info->moved_bytes -= elements * 4;
+    uint64_t size = wane_dtype_bytes(p->plan->operands[p->logits].dtype);
+    if (!p->fused && !p->given && p->grad >= 0) info->moved_bytes += elements * size;
+    if (p->given && p->grad < 0) info->moved_bytes -= elements * size;
     info->exps = elements * ((uint64_t)!p->given + (p->grad >= 0));
     info->flops = elements * (p->grad >= 0 ? 6 : 3);
 }

@@ -232,7 +232,7 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
             const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace
                                     : slot->operand >= 0 ? &operands[slot->operand] : NULL;
             call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
-                                                 + slot->byte_offset + 4 * (int64_t)slot->origin_words) : NULL;
+                                                 + slot->byte_offset + (int64_t)slot->origin_bytes) : NULL;
         }
         range_job job = {isa->kernels[pass->kernel], &call, pass->items, part_count(pool, pass)};
         wane_pool_run(pool, job.parts, run_part, &job);

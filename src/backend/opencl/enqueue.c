@@ -76,7 +76,7 @@ static grid make_grid(const wane_pass *pass, uint32_t lanes)
     return (grid){(uint32_t)x, (uint32_t)y};
 }
 
-// Buffer and offset in words of each slot; the first error of a call, CL_SUCCESS if there is none.
+// Buffer and offset in halves of each slot; the first error of a call, CL_SUCCESS if there is none.
 static cl_int set_slots(wane_device *device, cl_kernel kernel, const wane_pass *pass, const wane_range *operands,
                         const wane_range *workspace)
 {
@@ -90,7 +90,7 @@ static cl_int set_slots(wane_device *device, cl_kernel kernel, const wane_pass *
         cl_mem memory = opencl_of(device)->nothing;
         if (slot->operand != WANE_SLOT_NONE && range->buffer) {
             memory = (cl_mem)(uintptr_t)range->buffer->native[0];
-            offsets[i] = (range->byte_offset + (uint64_t)slot->byte_offset) / 4 + slot->origin_words;
+            offsets[i] = (range->byte_offset + (uint64_t)slot->byte_offset + slot->origin_bytes) / 2;
         }
         cl_int code = cl->SetKernelArg(kernel, i, sizeof memory, &memory);
         if (code) return code;

@@ -84,7 +84,7 @@ typedef struct work {
     const wane_range *operands, *workspace;
 } work;
 
-// A slot as a descriptor, whose start the device wants aligned, and the words from there to the kernel's index 0.
+// A slot as a descriptor, whose start the device wants aligned, and the halves from there to the kernel's index 0.
 static wane_status bind_slot(const work *w, const wane_pass *pass, uint32_t index, VkDescriptorBufferInfo *info,
                              uint32_t *base)
 {
@@ -103,9 +103,6 @@ static wane_status bind_slot(const work *w, const wane_pass *pass, uint32_t inde
     uint64_t length = wane_round_up(start - aligned + slot->byte_length, 4);
     // our own buffers are made in steps of 16 bytes
     uint64_t end = range->buffer->owned ? wane_round_up(range->buffer->bytes, 16) : range->buffer->bytes;
-    if (start % 4 != 0)
-        return wane_fail(w->device->context, WANE_ERROR_ALIGNMENT, name,
-                         "begins at byte %llu, which is no multiple of 4", (unsigned long long)start);
     if (aligned > end || length > end - aligned)
         return wane_fail(w->device->context, WANE_ERROR_BOUNDS, name,
                          "reaches byte %llu of a buffer of %llu: make it reach the next multiple of 4",
@@ -117,7 +114,7 @@ static wane_status bind_slot(const work *w, const wane_pass *pass, uint32_t inde
     info->buffer = vulkan_buffer_handle(range->buffer->native[0]);
     info->offset = aligned;
     info->range = length;
-    *base = (uint32_t)((start - aligned) / 4) + slot->origin_words;
+    *base = (uint32_t)((start - aligned + slot->origin_bytes) / 2);
     return WANE_OK;
 }
 
