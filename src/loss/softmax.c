@@ -375,6 +375,21 @@ static void put_strides(const problem *p, int operand, uint32_t *outer, uint32_t
     if (col) *col = (uint32_t)v.col;
 }
 
+// A loss's own parameters, those that are none of the family's, in the registry's order: what its term reads.
+static void put_term(const wane_plan *plan, softmax_record *r)
+{
+    static const wane_param common[] = {WANE_PARAM_REDUCTION, WANE_PARAM_IGNORE_INDEX, WANE_PARAM_LABEL_SMOOTHING,
+                                        WANE_PARAM_TEMPERATURE, WANE_PARAM_SOFTCAP, WANE_PARAM_Z_LOSS};
+    float *own[2] = {&r->term_a, &r->term_b};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->loss->param_count; i++) {
+        wane_param id = wane_loss_param_at(plan->loss, i)->param;
+        bool shared = false;
+        for (uint32_t k = 0; k < sizeof common / sizeof common[0]; k++) shared = shared || common[k] == id;
+        if (!shared && count < 2) *own[count++] = (float)param(plan, id);
+    }
+}
+
 static void fill_record(problem *p)
 {
     const wane_plan *plan = p->plan;
@@ -411,7 +426,7 @@ static void fill_record(problem *p)
     r->z_loss = (float)param(plan, WANE_PARAM_Z_LOSS);
     r->smoothing = (float)smooth;
     r->smoothing_each = (float)(smooth / (double)p->cols);
-    r->term_a = (float)(1.0 - param(plan, WANE_PARAM_TAU));
+    put_term(plan, r);
     p->plan->record_count = 1;
     p->plan->workspace_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * plane_count(p));
     p->plan->status_byte = 4 * SOFTMAX_STATUS;

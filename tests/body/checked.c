@@ -220,6 +220,53 @@ void body_store(const body_call *call, uint32_t slot, int64_t index, uint32_t wo
     call->slots[slot].memory->words[at] = word;
 }
 
+// Halves are counted from the word that the slot's range begins in.
+static bool find_half(const body_call *call, uint32_t slot, int64_t index, body_access needed, body_site site, size_t *at,
+                      uint32_t *shift)
+{
+    int64_t half = index + (int64_t)call->slots[slot].odd + 2 * (int64_t)call->slots[slot].origin;
+    *shift = half & 1 ? 16 : 0;
+    int64_t word = (half - (half & 1)) / 2;
+    return find_word(call, slot, word - (int64_t)call->slots[slot].origin, needed, site, at);
+}
+
+uint32_t body_load_half(const body_call *call, uint32_t slot, int64_t index, body_site site)
+{
+    size_t at;
+    uint32_t shift;
+    count_visit(site, BODY_LOAD, slot_name(slot));
+    index = shifted(index, site);
+    if (!find_half(call, slot, index, BODY_ACCESS_r, site, &at, &shift)) return never_written & 0xffff;
+    return call->slots[slot].memory->words[at] >> shift & 0xffff;
+}
+
+void body_store_half(const body_call *call, uint32_t slot, int64_t index, uint32_t half, body_site site)
+{
+    size_t at;
+    uint32_t shift;
+    count_visit(site, BODY_STORE, slot_name(slot));
+    index = shifted(index, site);
+    if (half > 0xffff) fault(site, "a half of more than 16 bits", "%s[%lld]", slot_name(slot), (long long)index);
+    if (!find_half(call, slot, index, BODY_ACCESS_w, site, &at, &shift)) return;
+    uint32_t *word = &call->slots[slot].memory->words[at];
+    *word = (*word & ~(0xffffu << shift)) | half << shift;
+}
+
+void body_store_pair(const body_call *call, uint32_t slot, int64_t index, uint32_t word, body_site site)
+{
+    if (body_odd(call, slot, index)) {
+        fault(site, "a pair that is no word", "%s[%lld]", slot_name(slot), (long long)index);
+        return;
+    }
+    const body_slot *s = &call->slots[slot];
+    body_store(call, slot, (index + (int64_t)s->odd) / 2, word, site);
+}
+
+uint32_t body_odd(const body_call *call, uint32_t slot, int64_t index)
+{
+    return (uint32_t)(index + (int64_t)call->slots[slot].odd) & 1;
+}
+
 // ---- shared memory -------------------------------------------------------------------------------------------------
 
 static body_trace *shared_trace(body_array array, int64_t index, body_site site)

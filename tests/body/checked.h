@@ -43,7 +43,8 @@ void body_memory_free(body_memory *memory);
 typedef struct body_slot {
     body_memory *memory;                    // NULL: nothing
     size_t first, count;
-    uint32_t origin;
+    uint64_t origin;
+    uint32_t odd;                           // index 0, as a half, is the upper one of its word
 } body_slot;
 
 typedef struct body_call {
@@ -119,6 +120,12 @@ typedef struct body_array {
 
 uint32_t body_load(const body_call *call, uint32_t slot, int64_t index, body_site site);
 void body_store(const body_call *call, uint32_t slot, int64_t index, uint32_t word, body_site site);
+// Halves, as a device that has only words sees them: half `index` of the slot, whose index 0 may lie in a word's middle.
+// A store of one half is atomic and no race; a pair is a whole word, which half `index` must begin.
+uint32_t body_load_half(const body_call *call, uint32_t slot, int64_t index, body_site site);
+void body_store_half(const body_call *call, uint32_t slot, int64_t index, uint32_t half, body_site site);
+void body_store_pair(const body_call *call, uint32_t slot, int64_t index, uint32_t word, body_site site);
+uint32_t body_odd(const body_call *call, uint32_t slot, int64_t index);
 uint32_t body_shared_load(body_array array, int64_t index, body_site site);      // returns an index within the array
 uint32_t body_shared_store(body_array array, int64_t index, body_site site);
 void body_barrier(body_site site);

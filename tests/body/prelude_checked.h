@@ -25,6 +25,14 @@ typedef uint32_t uint;
 #define K_WIDE(i) ((ptrdiff_t)(uint)(i))
 #define K_LD(slot, i) body_load(k_->call, k_slot_##slot, (int64_t)(i), K_HERE)
 #define K_ST(slot, i, v) body_store(k_->call, k_slot_##slot, (int64_t)(i), (v), K_HERE)
+// As a device without 16-bit storage: halves lie in words.
+#define K_WORDS_ONLY 1
+#define K_LDH(slot, i) body_load_half(k_->call, k_slot_##slot, (int64_t)(i), K_HERE)
+#define K_STH(slot, i, v) body_store_half(k_->call, k_slot_##slot, (int64_t)(i), (v), K_HERE)
+#define K_ST_PAIR(slot, i, v) body_store_pair(k_->call, k_slot_##slot, (int64_t)(i), (v), K_HERE)
+#define K_ODD(slot, i) body_odd(k_->call, k_slot_##slot, (int64_t)(i))
+#define K_LD_EITHER(aliased, other, slot, i) ((aliased) ? K_LD(other, i) : K_LD(slot, i))
+#define K_LDH_EITHER(aliased, other, slot, i) ((aliased) ? K_LDH(other, i) : K_LDH(slot, i))
 #define K_ARRAY_(array)                                                                                       \
     ((body_array){ #array, (uint32_t)(offsetof(k_shared, array) / 4), (uint32_t)(sizeof k_shared_now.array / 4) })
 #define K_SL(array, i) (k_shared_now.array[body_shared_load(K_ARRAY_(array), (int64_t)(i), K_HERE)])

@@ -35,16 +35,17 @@ static void bind_slot(const runner *r, const wane_pass *pass, uint32_t i, body_s
                         (unsigned long long)bytes);
         return;
     }
-    if (first % 4 || s->byte_length % 4)
-        body_fault_note("pass %u, %s, slot %s: its range is not of whole words", r->pass_index, r->kernel->name, name);
+    if (first % 2 || s->byte_length % 2)
+        body_fault_note("pass %u, %s, slot %s: its range is not of whole halves", r->pass_index, r->kernel->name, name);
     if (s->byte_length > r->plan->limits.max_window_bytes)
         body_fault_note("pass %u, %s, slot %s: a range of %llu bytes, the limit is %llu", r->pass_index,
                         r->kernel->name, name, (unsigned long long)s->byte_length,
                         (unsigned long long)r->plan->limits.max_window_bytes);
     slot->memory = memory;
     slot->first = (size_t)first / 4;
-    slot->count = (size_t)s->byte_length / 4;
-    slot->origin = s->origin_words;
+    slot->odd = (uint32_t)(((uint64_t)first + s->origin_bytes) / 2 & 1);
+    slot->count = (size_t)((s->byte_length + (uint64_t)first % 4 + 3) / 4);
+    slot->origin = ((uint64_t)first % 4 + s->origin_bytes) / 4;
 }
 
 // The same words on two slots of a pass, one of which writes.

@@ -151,9 +151,9 @@ static void finds_small_faults(void **state)
         body_memory both = body_memory_make(zeros, 16 * 4);
         both.traces[15].written = 0;
         body_call call = { .items = c->per_lane ? BODY_LANES : 2 };
-        call.slots[0] = (body_slot){ &source, 0, 7, 0 };
-        call.slots[1] = (body_slot){ &dest, 0, 14, 0 };
-        call.slots[2] = (body_slot){ &both, 0, 16, 0 };
+        call.slots[0] = (body_slot){ &source, 0, 7, 0, 0 };
+        call.slots[1] = (body_slot){ &dest, 0, 14, 0, 0 };
+        call.slots[2] = (body_slot){ &both, 0, 16, 0, 0 };
         body_faults_clear();
         body_call_kernel(&kernel, &call);
         bool as_said = c->found ? was_found(c->found) : !body_fault_count();
@@ -200,7 +200,7 @@ static void origin_and_window_are_kept(void **state)
                                  .slot_names = { "source" }, .lanes = 1, .shared = &k_shared_now };
     body_memory source = body_memory_make(words, sizeof words);
     body_call call = { .items = 0 };
-    call.slots[0] = (body_slot){ &source, 1, 4, 3 };
+    call.slots[0] = (body_slot){ &source, 1, 4, 3, 0 };
     body_faults_clear();
     body_call_kernel(&kernel, &call);
     assert_int_equal(body_load(&call, 0, 0, K_HERE), 14);
@@ -234,8 +234,8 @@ static void selftest_run(uint32_t lanes, uint32_t *result)
     body_memory dest = body_memory_make(NULL, SELFTEST_WORDS * 4);
     const uint32_t record[2] = { 0xabcd, K_BITS(1.0f) }, window[3] = { 1, 1, 0 }, consts[1] = { 5 };
     body_call call = { .items = 1, .record = record, .window = window, .consts = consts };
-    call.slots[0] = (body_slot){ &source, 0, source.count, 0 };
-    call.slots[1] = (body_slot){ &dest, 0, dest.count, 0 };
+    call.slots[0] = (body_slot){ &source, 0, source.count, 0, 0 };
+    call.slots[1] = (body_slot){ &dest, 0, dest.count, 0, 0 };
     body_call_kernel(body_kernel_find("selftest", lanes), &call);
     if (result) memcpy(result, dest.words, SELFTEST_WORDS * 4);
     body_memory_free(&source);

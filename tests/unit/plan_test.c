@@ -408,7 +408,7 @@ static void test_desc(void **state)
     plan = NOT_YET;
     expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_loss_desc", wane_plan_create(f->cpu, NULL, &plan));
     assert_null(plan);
-    static const int losses[] = {0, 3, 1000, -1};
+    static const int losses[] = {0, 999, 1000, -1};
     for (int i = 0; i < 4; i++) {
         p = whole(f);
         p->desc.loss = (wane_loss)losses[i];

@@ -203,6 +203,8 @@ wane_operand *test_problem_add(test_problem *p, wane_role role)
     o->tensor.struct_size = sizeof o->tensor;
     for (int type = WANE_DTYPE_F32; type <= WANE_DTYPE_U32; type++)
         if (info->types & 1u << type) o->tensor.dtype = (wane_dtype)type;
+    // the memory of these problems is made of f32
+    if (info->types & 1u << WANE_DTYPE_F32) o->tensor.dtype = WANE_DTYPE_F32;
     const char *shape = info->shape;
     if (strcmp(shape, "reduced") == 0)
         shape = param_value(p, WANE_PARAM_REDUCTION) == WANE_REDUCTION_NONE ? "rows" : "1";
