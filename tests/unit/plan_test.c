@@ -118,7 +118,7 @@ static void apply(test_problem *p, const edit *e)
 static const tensor_case tensor_cases[] = {
     // type
     {{E(LOGITS, DTYPE, WANE_DTYPE_I32)}, WANE_ERROR_DTYPE, "logits"},
-    {{E(LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_ERROR_DTYPE, "logits"},
+    {{E(LOGITS, DTYPE, WANE_DTYPE_I32)}, WANE_ERROR_DTYPE, "logits"},
     {{E(LOGITS, DTYPE, 0)}, WANE_ERROR_DTYPE, "logits"},
     {{E(LOGITS, DTYPE, 77)}, WANE_ERROR_DTYPE, "logits"},
     {{E(LOGITS, DTYPE, -1)}, WANE_ERROR_DTYPE, "logits"},
