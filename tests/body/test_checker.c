@@ -180,7 +180,7 @@ static void passes_without_a_barrier_are_one(void **state)
         };
         body_memory both = body_memory_make(zeros, sizeof zeros);
         body_call call = { .items = 1 };
-        call.slots[2] = (body_slot){ &both, 0, 16, 0 };
+        call.slots[2] = (body_slot){ &both, 0, 16, 0, 0 };
         body_faults_clear();
         body_call_kernel(&kernel, &call);
         call.with_previous = with_previous != 0;

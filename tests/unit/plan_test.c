@@ -132,7 +132,7 @@ static const tensor_case tensor_cases[] = {
     // rank
     {{E(LOGITS, RANK, 1)}, WANE_ERROR_RANK, "logits"},
     {{E(LOGITS, RANK, 0)}, WANE_ERROR_RANK, "logits"},
-    {{E(LOGITS, RANK, 3)}, WANE_ERROR_RANK, "logits"},
+    {{E(LOGITS, RANK, 3)}, WANE_ERROR_RANK, "target"},      // a class axis in the middle: rows have two dimensions
     {{E(LOGITS, RANK, 5)}, WANE_ERROR_RANK, "logits"},
     {{E(LOGITS, RANK, UINT32_MAX)}, WANE_ERROR_RANK, "logits"},
     {{E(TARGET, RANK, 2)}, WANE_ERROR_RANK, "target"},
