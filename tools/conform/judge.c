@@ -176,7 +176,8 @@ static void measure_gradients(conform_run *run, const conform_tensor *grad)
                 note(run->result, FIGURE_ENTRY, fabs(got[j] - want[j]) / fabs(want[j]));
         }
         // a row whose entries are all under 1e-30 (a link with a vanishing slope) ends among f32's subnormals
-        if (n >= 1e-6 && largest > 1e-30) note(run->result, n >= 0.1 ? FIGURE_GRADIENT : FIGURE_GRADIENT_SURE, error / largest);
+        if (n >= 1e-6 && largest > 1e-30)
+            note(run->result, n >= 0.1 ? FIGURE_GRADIENT : FIGURE_GRADIENT_SURE, error / largest);
     }
 }
 
