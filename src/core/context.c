@@ -68,7 +68,7 @@ void wane_context_destroy(wane_context *context)
     if (!context) return;
     for (uint32_t i = 0; i < context->device_count; i++) {
         wane_device *device = context->devices[i];
-        if (device->state > 0) device->backend->device_close(device);
+        if (device->state > 0 || (device->wrapped && device->failed)) device->backend->device_close(device);
         drop_lock(context, device->lock);
         wane_free(context, device);
     }

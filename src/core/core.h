@@ -137,6 +137,7 @@ struct wane_device {
     bool trusted, tested;                   // the CPU needs no self-test before its first use
     wane_limits limits;
     wane_mutex *lock;                       // opening, the self-test
+    bool failed;                            // the self-test failed on an open device of the host's
     int state;                              // 0 closed, 1 usable, -1 refused
     int lost;                               // latched
 };

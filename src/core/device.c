@@ -38,9 +38,12 @@ static wane_status open_once(wane_device *device, bool test)
     }
     if (!test || device->tested) return WANE_OK;
     wane_status status = wane_selftest(device);
-    if (status == WANE_ERROR_HOST_MEMORY) return status;
+    // a host's device without a queue cannot be tested, which says nothing against it
+    if (status == WANE_ERROR_HOST_MEMORY || (device->wrapped && status == WANE_ERROR_UNSUPPORTED)) return status;
     if (status) {
-        device->backend->device_close(device);
+        // what was made from a host's device may still be in use: it stays open until the context goes
+        if (!device->wrapped) device->backend->device_close(device);
+        device->failed = true;
         device->state = -1;
         if (!device->reason[0])
             snprintf(device->reason, sizeof device->reason, "its self-test failed (%s)", wane_status_text(status));
