@@ -152,9 +152,9 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
 
     // coefficients: `np` of p_j - [j = y], `p` of p_j alone
     float g = row_scale(K_PASS row);
-    // a slope at the end of f32's range comes last, so that a small g brings it back
+    // a slope or lse at the end of f32's range comes last, so that a small g brings it back
     float np = k_clamp((first * g) * term.slope + (each * weight) * g);
-    float p = k_clamp(k_clamp(each * s.sum_w + 2.0f * K_P(z_loss) * lse) * g + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
+    float p = k_clamp((each * s.sum_w) * g + (2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
     c.mode = ROW_NORMAL;
     c.top = s.top;
