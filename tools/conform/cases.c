@@ -10,6 +10,7 @@ typedef struct maker {
     const char *filter;
     uint64_t seed;
     bool full;
+    bool thin;                              // only what this loss does not share with the first of its family
     const wane_loss_info *loss;
     uint64_t optional, outputs, gradients;
     conform_case c;                         // the one being described
@@ -224,20 +225,20 @@ static void make_shapes(maker *m)
     static const int64_t wide[][2] = {{1, 65536}, {3, 65537}, {64, 65537}, {2, 262144}, {1, 1048576}, {1, 1100000}};
     for (uint32_t j = 0; j < 11; j++)
         for (uint32_t i = 0; i < 6; i++) {
-            bool chosen = i == j % 6 || i == (j + 3) % 6;
+            bool chosen = i == j % 6 || (i == (j + 3) % 6 && !m->thin);
             if (m->full ? rows[i] * cols[j] > 1600000 : !chosen || rows[i] * cols[j] > 400000) continue;
             start(m, rows[i], cols[j]);
             m->c.calls = (i + j) % 3 == 2 ? CALLS_BACKWARD : CALLS_FUSED;
             add(m);
         }
     for (uint32_t i = 0; i < 6; i++) {
-        if (!m->full && (i == 2 || i > 3)) continue;
+        if (!m->full && (i == 2 || i > 3 || (m->thin && i != 1))) continue;
         start(m, wide[i][0], wide[i][1]);
         add(m);
         m->c.calls = CALLS_BACKWARD;
         if (m->full) add(m);
     }
-    for (uint32_t reduction = 0; reduction < 3; reduction++) {   // no rows at all
+    for (uint32_t reduction = 0; reduction < 3 && !m->thin; reduction++) {   // no rows at all
         start(m, 0, 7);
         set_reduction(m, reduction);
         m->c.inputs = reduction == 1 ? m->optional : 0;
@@ -303,6 +304,7 @@ static void make_values(maker *m)
                 // plain, all inputs, all parameters, both
                 bool wanted = s == 0 ? way == 0 : s == 1 ? way == 3 : s == 2 ? way == 0 && v->flags & VALUES_QUICK_SPLIT : 0;
                 if (!m->full && !wanted && !(s == 5 && way == 0 && turn % 3 == 0)) continue;
+                if (m->thin && s != 1 && v->flags != VALUES_QUICK_SPLIT) continue;
                 if (s == 2 && way && !(v->flags & VALUES_QUICK_SPLIT)) continue;
                 start(m, shapes[s][0], shapes[s][1]);
                 set_reduction(m, turn + s + way);
@@ -460,6 +462,14 @@ static void make_figures(maker *m)
             }
 }
 
+// Whether an earlier loss has the same family.
+static bool has_sibling(uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (strcmp(wane_loss_at(i)->family, wane_loss_at(index)->family) == 0) return true;
+    return false;
+}
+
 void conform_make_cases(conform_list *list, bool full, uint64_t seed, const char *filter)
 {
     const wane_loss_info *loss;
@@ -470,19 +480,22 @@ void conform_make_cases(conform_list *list, bool full, uint64_t seed, const char
         m.filter = filter;
         m.seed = seed;
         m.full = full;
+        m.thin = !full && has_sibling(i);
         m.loss = loss;
         m.optional = conform_roles(loss, WANE_DIRECTION_IN, WANE_NEED_OPTIONAL);
         m.outputs = conform_outputs(loss);
         m.gradients = conform_roles(loss, WANE_DIRECTION_GRAD, -1);
         make_shapes(&m);
         make_params(&m);
-        make_inputs(&m);
-        make_outputs(&m);
         make_values(&m);
-        make_calls(&m);
-        make_views(&m);
-        make_memory(&m);
+        if (!m.thin) {
+            make_inputs(&m);
+            make_outputs(&m);
+            make_calls(&m);
+            make_views(&m);
+            make_memory(&m);
+        }
         if (loss->loss == WANE_LOSS_CROSS_ENTROPY) make_figures(&m);
-        make_random(&m, full ? 2000 : 60);
+        make_random(&m, full ? 2000 : m.thin ? 30 : 60);
     }
 }
