@@ -62,6 +62,8 @@ static int run_here(const conform_options *options, const conform_list *list, co
 
 #ifdef CAN_FORK
 
+enum { OPEN_SECONDS = 60 };                 // a driver's first start compiles much
+
 typedef enum record_kind { RECORD_HEAD, RECORD_NO_DEVICE, RECORD_RESULT } record_kind;
 
 typedef struct record {
@@ -167,7 +169,8 @@ static int follow(parent *p, int fd, bool *alive, got *last)
     for (;;) {
         record r;
         if (opened && p->next < p->list->count) sink->starts(sink->user, p->next);
-        *last = take(fd, now_seconds() + p->options->timeout, &r);
+        double open_seconds = opened ? 0 : OPEN_SECONDS;
+        *last = take(fd, now_seconds() + p->options->timeout + open_seconds, &r);
         *alive = *last == GOT_TIMEOUT || *last == GOT_SIGNAL;
         if (*last != GOT_RECORD) return opened ? RUN_DONE : RUN_NO_DEVICE;
         if (r.kind == RECORD_NO_DEVICE) {
