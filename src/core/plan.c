@@ -154,7 +154,8 @@ static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
     wane_plan_operand *o = &plan->operands[plan->operand_count];
     o->role = role;
     o->flags = operand->flags;
-    o->read = role->direction == WANE_DIRECTION_IN || operand->flags;     // accumulated and given ones too
+    o->read = role->direction == WANE_DIRECTION_IN
+           || operand->flags & (WANE_OPERAND_ACCUMULATE | WANE_OPERAND_GIVEN);     // in place, the tensor below is read
     o->written = role->direction != WANE_DIRECTION_IN && !(operand->flags & WANE_OPERAND_GIVEN);
     status = read_tensor(context, &operand->tensor, o);
     if (status) return status;

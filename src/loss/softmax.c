@@ -136,8 +136,8 @@ static wane_status read_rows(problem *p)
     for (uint32_t i = 0; i < p->plan->operand_count; i++) {
         const wane_plan_operand *o = &p->plan->operands[i];
         if (!has_rows(p, o)) continue;
-        if (!folds(o, 1)) by_inner = false, bent = o->role->name;
-        if (!folds(o, 0)) by_outer = false, bent = o->role->name;
+        if (!folds(o, 1)) by_inner = false, bent = o->role->name;   // what is contiguous folds this way
+        if (!folds(o, 0)) by_outer = false;
     }
     if (!by_inner && !by_outer)
         return wane_fail(p->plan->context, WANE_ERROR_UNSUPPORTED, bent,

@@ -1,5 +1,5 @@
-// fault.c - lets the i-th allocation of a scenario fail, for every i: once, and from then on. Each time the scenario must
-// end in success or WANE_ERROR_HOST_MEMORY, and no block may be left.
+// fault.c - lets the i-th allocation of a scenario fail, for every i: once, and from then on. Each time the scenario
+// must end in success or WANE_ERROR_HOST_MEMORY, and no block may be left.
 //
 //     fault [cpu|vulkan|opencl [full]]      exit code 77 if there is no such device
 #include "fault.h"
@@ -79,7 +79,8 @@ static bool try_afresh(const fault_scenario *s, long first, long end)
     if (s->prepared) assert_int_equal(s->run(f), WANE_OK);
     clean_up(f);
     if (atomic_load(&f->memory.blocks))
-        fail_msg("%s on %s, call %ld: %ld blocks left at the end", s->name, device_name, first, atomic_load(&f->memory.blocks));
+        fail_msg("%s on %s, call %ld: %ld blocks left at the end", s->name, device_name, first,
+                 atomic_load(&f->memory.blocks));
     free(f);
     return hit;
 }
@@ -92,7 +93,8 @@ static bool try_again(fault_run *f, const fault_scenario *s, long first, long en
     test_memory_arm(&f->memory, -1, -1);
     assert_int_equal(s->run(f), WANE_OK);
     if (atomic_load(&f->memory.blocks) != before)
-        fail_msg("%s on %s, call %ld: %ld blocks left", s->name, device_name, first, atomic_load(&f->memory.blocks) - before);
+        fail_msg("%s on %s, call %ld: %ld blocks left", s->name, device_name, first,
+                 atomic_load(&f->memory.blocks) - before);
     return hit;
 }
 

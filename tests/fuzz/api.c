@@ -30,9 +30,10 @@ static world *get_world(void)
 
 static int64_t wild_integer(fuzz_input *in)
 {
-    static const int64_t values[] = {0, 1, -1, 2, 3, 7, 8, 255, 256, 4096, 65536, 1 << 20, INT32_MAX, (int64_t)INT32_MAX + 1,
-                                     INT32_MIN, (int64_t)1 << 32, (int64_t)1 << 40, (int64_t)1 << 60, (int64_t)1 << 61,
-                                     (int64_t)1 << 62, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    static const int64_t values[] = {
+        0, 1, -1, 2, 3, 7, 8, 255, 256, 4096, 65536, 1 << 20, INT32_MAX, (int64_t)INT32_MAX + 1, INT32_MIN,
+        (int64_t)1 << 32, (int64_t)1 << 40, (int64_t)1 << 60, (int64_t)1 << 61, (int64_t)1 << 62, INT64_MAX, INT64_MIN,
+        INT64_MIN + 1};
     uint32_t i = fuzz_below(in, sizeof values / sizeof values[0] + 1);
     return i < sizeof values / sizeof values[0] ? values[i] : (int64_t)fuzz_bytes(in, 8);
 }
@@ -58,7 +59,8 @@ static void add_params(fuzz_input *in, test_problem *p)
     for (uint32_t i = 0; i < loss->param_count; i++) {
         const wane_param_info *info = wane_loss_param_at(loss, i);
         if (fuzz_below(in, 3)) continue;
-        double value = info->standard, low = info->lowest < -8 ? -8 : info->lowest, high = info->highest > 8 ? 8 : info->highest;
+        double value = info->standard, low = info->lowest < -8 ? -8 : info->lowest,
+               high = info->highest > 8 ? 8 : info->highest;
         if (fuzz_rarely(in, 30)) value = wild_real(in);
         else if (info->kind == WANE_KIND_REAL) value = low + (high - low) * (double)(1 + fuzz_below(in, 255)) / 256;
         else value = low + (double)fuzz_below(in, (uint32_t)(high - low) + 1);
@@ -75,25 +77,24 @@ static void add_operands(fuzz_input *in, test_problem *p)
         bool wanted = role->need == WANE_NEED_REQUIRED ? !fuzz_rarely(in, 60) : fuzz_below(in, 3) > 0;
         if (!wanted || p->desc.operand_count == TEST_OPERANDS) continue;
         wane_operand *o = test_problem_add(p, role->role);
-        if (role->direction == WANE_DIRECTION_GRAD && fuzz_below(in, 2)) o->flags = WANE_OPERAND_ACCUMULATE;
+        if (role->direction == WANE_DIRECTION_GRAD) o->flags = fuzz_below(in, 3) * WANE_OPERAND_ACCUMULATE;
+        if (o->flags == 2) o->flags = WANE_OPERAND_IN_PLACE;
         if (role->direction == WANE_DIRECTION_STATE && fuzz_below(in, 2)) o->flags = WANE_OPERAND_GIVEN;
         if (fuzz_rarely(in, 80) && p->desc.operand_count < 20) test_problem_add(p, role->role);
     }
 }
 
-static void lay_out(fuzz_input *in, wane_operand *o)
+static void lay_out(fuzz_input *in, wane_tensor *t)
 {
-    wane_tensor *t = &o->tensor;
-    int64_t rows = t->extents[0], cols = t->rank > 1 ? t->extents[1] : 1;
-    switch (fuzz_below(in, 8)) {
-    case 0: test_strides(o, cols, 1); break;
-    case 1: test_strides(o, cols + 3, 1); break;
-    case 2: test_strides(o, 2 * cols, 2); break;
-    case 3: test_strides(o, -cols, -1); break;
-    case 4: test_strides(o, 1, rows); break;
-    case 5: test_strides(o, cols, -1); break;
-    case 6: test_strides(o, (int64_t)fuzz_below(in, 5) - 2, (int64_t)fuzz_below(in, 5) - 2); break;
-    default: test_strides(o, wild_integer(in), wild_integer(in)); break;
+    uint32_t how = fuzz_below(in, 6);
+    int64_t step = how == 1 ? 2 : 1;
+    t->flags = WANE_TENSOR_STRIDED;
+    for (uint32_t k = 0; k < t->rank && k < 4; k++) {
+        uint32_t d = how == 2 ? k : t->rank - 1 - k;
+        if (d > 3) continue;
+        t->strides[d] = how == 3 || (how == 4 && k == 0) ? -step : step;
+        if (how == 5) t->strides[d] = fuzz_rarely(in, 3) ? wild_integer(in) : (int64_t)fuzz_below(in, 9) - 4;
+        step = step * t->extents[d] + (how == 1 ? fuzz_below(in, 3) : 0);
     }
 }
 
@@ -118,9 +119,16 @@ static void bend_operand(fuzz_input *in, wane_operand *o)
 
 static void make_problem(fuzz_input *in, world *w, test_problem *p)
 {
-    wane_loss loss = wane_loss_at(fuzz_below(in, 2))->loss;
+    uint32_t losses = 0;
+    while (wane_loss_at(losses)) losses++;
+    wane_loss loss = wane_loss_at(fuzz_below(in, losses))->loss;
     test_problem_begin(p, w->context, loss, small_extent(in), small_extent(in));
     add_params(in, p);
+    static const wane_dtype types[] = {WANE_DTYPE_F32, WANE_DTYPE_F16, WANE_DTYPE_BF16};
+    p->logits_type = types[fuzz_below(in, 3)];
+    p->grad_type = fuzz_below(in, 2) ? p->logits_type : fuzz_rarely(in, 10) ? types[fuzz_below(in, 3)] : WANE_DTYPE_F32;
+    p->more_count = fuzz_below(in, 2) ? 0 : fuzz_below(in, 3);
+    for (uint32_t i = 0; i < 2; i++) p->more_rows[i] = small_extent(in) % 9;
     if (fuzz_below(in, 2)) {
         p->desc.statistics_mask = fuzz_rarely(in, 20) ? (uint32_t)fuzz_bytes(in, 4) : 15 + 16 * fuzz_below(in, 8);
         p->mask = p->desc.statistics_mask;
@@ -130,10 +138,11 @@ static void make_problem(fuzz_input *in, world *w, test_problem *p)
     }
     add_operands(in, p);
     for (uint32_t i = 0; i < p->desc.operand_count; i++) {
-        if (fuzz_rarely(in, 6)) lay_out(in, &p->operands[i]);
+        if (fuzz_rarely(in, 6)) lay_out(in, &p->operands[i].tensor);
         if (fuzz_rarely(in, 100)) bend_operand(in, &p->operands[i]);
     }
-    if (fuzz_rarely(in, 10)) p->desc.workspace_limit_bytes = fuzz_rarely(in, 3) ? (uint64_t)wild_integer(in) : fuzz_below(in, 60000);
+    if (fuzz_rarely(in, 10))
+        p->desc.workspace_limit_bytes = fuzz_rarely(in, 3) ? (uint64_t)wild_integer(in) : fuzz_below(in, 60000);
     if (fuzz_rarely(in, 100)) p->desc.loss = (wane_loss)wild_integer(in);
     if (fuzz_rarely(in, 100)) p->desc.flags = (uint32_t)fuzz_bytes(in, 4);
     if (fuzz_rarely(in, 100)) p->desc.struct_size = fuzz_below(in, 2 * sizeof p->desc);
@@ -160,10 +169,15 @@ static wane_plan *make_plan(fuzz_input *in, world *w, test_problem *p, wane_plan
     wane_status status;
     test_log_clear(&w->log);
     if (fuzz_rarely(in, 5)) {
-        wane_limits limits = {.struct_size = sizeof limits, .backend = WANE_BACKEND_VULKAN, .max_lanes = 1u << fuzz_below(in, 11),
-                              .shared_bytes = 16384, .max_window_bytes = (uint64_t)1 << fuzz_below(in, 40),
-                              .max_buffer_bytes = (uint64_t)1 << 40, .offset_align_bytes = 1u << fuzz_below(in, 10),
-                              .max_groups = fuzz_rarely(in, 20) ? 0 : 65535, .max_dispatch_elems = (uint64_t)1 << fuzz_below(in, 40)};
+        wane_limits limits = {.struct_size = sizeof limits,
+                              .backend = WANE_BACKEND_VULKAN,
+                              .max_lanes = 1u << fuzz_below(in, 11),
+                              .shared_bytes = 16384,
+                              .max_window_bytes = (uint64_t)1 << fuzz_below(in, 40),
+                              .max_buffer_bytes = (uint64_t)1 << 40,
+                              .offset_align_bytes = 1u << fuzz_below(in, 10),
+                              .max_groups = fuzz_rarely(in, 20) ? 0 : 65535,
+                              .max_dispatch_elems = (uint64_t)1 << fuzz_below(in, 40)};
         status = wane_plan_create_for(w->context, &limits, &p->desc, &plan);
     } else {
         status = wane_plan_create(w->devices[fuzz_below(in, w->device_count)], &p->desc, &plan);
@@ -177,8 +191,8 @@ static wane_plan *make_plan(fuzz_input *in, world *w, test_problem *p, wane_plan
     memset(info, 0, sizeof *info);
     info->struct_size = sizeof *info;
     FUZZ_CHECK(wane_plan_get_info(plan, info) == WANE_OK, "no info");
-    FUZZ_CHECK(info->dispatch_count > 0 && info->workspace_bytes % 4 == 0,
-               "%u dispatches, workspace of %llu bytes", info->dispatch_count, (unsigned long long)info->workspace_bytes);
+    unsigned long long bytes = info->workspace_bytes;
+    FUZZ_CHECK(info->dispatch_count > 0 && bytes % 4 == 0, "%u dispatches, %llu bytes", info->dispatch_count, bytes);
     char text[128];
     FUZZ_CHECK(wane_plan_describe(plan, text, sizeof text) > 0 && strlen(text) < sizeof text, "no text");
     return plan;
@@ -194,7 +208,8 @@ static double reach(const test_problem *p)
         bool empty = false;
         for (uint32_t d = t->rank; d-- > 0; dense *= (double)t->extents[d]) {
             empty = empty || t->extents[d] == 0;
-            elements += ((double)t->extents[d] - 1) * (t->flags & WANE_TENSOR_STRIDED ? fabs((double)t->strides[d]) : dense);
+            elements +=
+                ((double)t->extents[d] - 1) * (t->flags & WANE_TENSOR_STRIDED ? fabs((double)t->strides[d]) : dense);
         }
         total += empty ? 0 : 8 * elements;
     }
@@ -205,8 +220,8 @@ static double reach(const test_problem *p)
 
 static void wild_data(fuzz_input *in, test_problem *p)
 {
-    static const uint32_t words[] = {0x7fc00000, 0x7f800000, 0xff800000, 0xff7fffff, 0x7f7fffff, 0x80000000, 1, 0xffffffff,
-                                     0x7f800001, 0x42f00000, 0xffffff9c};
+    static const uint32_t words[] = {0x7fc00000, 0x7f800000, 0xff800000, 0xff7fffff, 0x7f7fffff, 0x80000000,
+                                     1,          0xffffffff, 0x7f800001, 0x42f00000, 0xffffff9c};
     uint32_t count = fuzz_below(in, 3) ? 0 : fuzz_below(in, 12);
     for (uint32_t k = 0; k < count && p->desc.operand_count; k++) {
         uint32_t i = fuzz_below(in, p->desc.operand_count);
@@ -247,10 +262,15 @@ static void check_status_output(const test_problem *p, wane_status status)
     FUZZ_CHECK((status == WANE_WARN_DATA) == (faults > 0), "status %d with %u kinds of faults", (int)status, faults);
 }
 
-static void run_problem(fuzz_input *in, world *w, test_problem *p, wane_executable *executable, const wane_plan_info *info)
+static void run_problem(fuzz_input *in, world *w, test_problem *p, wane_executable *executable,
+                        const wane_plan_info *info)
 {
     for (uint32_t i = 0; i < p->desc.operand_count; i++) p->bindings[i].role = p->operands[i].role;
     test_problem_memory(p, info->workspace_bytes, fuzz_rarely(in, 8) ? TEST_GUARD_AFTER : TEST_PLAIN);
+    // a gradient in place takes the logits' place
+    int grad = test_problem_find(p, WANE_ROLE_GRAD_LOGITS), logits = test_problem_find(p, WANE_ROLE_LOGITS);
+    bool in_place = grad >= 0 && p->operands[grad].flags & WANE_OPERAND_IN_PLACE;
+    if (in_place) p->bindings[grad].host = p->bindings[logits].host;
     const wane_args good = p->args;
     wane_binding bindings[TEST_OPERANDS];
     memcpy(bindings, p->bindings, sizeof bindings);
@@ -265,7 +285,8 @@ static void run_problem(fuzz_input *in, world *w, test_problem *p, wane_executab
     size_t at = in->at;
     wild_data(in, p);
     wane_status status = fuzz_below(in, 2) ? wane_run(executable, NULL, &p->args) : wane_run_cpu(executable, &p->args);
-    FUZZ_CHECK(status >= 0 || bent, "a good problem is refused: %s: %s: %s", wane_status_text(status), w->log.operand, w->log.text);
+    FUZZ_CHECK(status >= 0 || bent, "a good problem is refused: %s: %s: %s", wane_status_text(status), w->log.operand,
+               w->log.text);
     if (status < 0) {
         check_refusal(w, status);
         FUZZ_CHECK(test_problem_untouched(p), "%s, but something was written", wane_status_text(status));
@@ -297,9 +318,11 @@ void fuzz_body(const uint8_t *data, size_t size)
         wane_status status = wane_executable_create(plan, &executable);
         FUZZ_CHECK(status == WANE_OK || (status == WANE_ERROR_MISMATCH && !executable), "%s", wane_status_text(status));
         wane_plan_destroy(plan);
-        if (executable && reach(&p) + (double)info.workspace_bytes < MOST_BYTES) run_problem(&in, w, &p, executable, &info);
+        if (executable && reach(&p) + (double)info.workspace_bytes < MOST_BYTES)
+            run_problem(&in, w, &p, executable, &info);
         wane_executable_destroy(executable);
     }
     test_problem_end(&p);
-    FUZZ_CHECK(atomic_load(&w->memory.blocks) == before, "%ld blocks are left", atomic_load(&w->memory.blocks) - before);
+    FUZZ_CHECK(atomic_load(&w->memory.blocks) == before, "%ld blocks are left",
+               atomic_load(&w->memory.blocks) - before);
 }

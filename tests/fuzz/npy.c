@@ -28,15 +28,17 @@ static void remove_files(void)
 // A header as NumPy writes it, now and then with something else.
 static size_t make_file(fuzz_input *in, unsigned char file[MOST])
 {
-    static const char *const types[] = {"<f4", "<f2", "<i4", "<i8", "<u4", "|u1", "<u2", ">f4", "<f8", "|b1", "|V2", "|O",
-                                        "<U3", "", "f4", "<i16", "='"};
-    static const char *const shapes[] = {"()", "(3,)", "(2, 3)", "(0,)", "(1, 2, 1, 3)", "(3)", "(-1,)", "(2,3,)", "(1,1,1,1,1)",
-                                         "(9223372036854775807,)", "(4294967296, 4294967296)", "(18446744073709551616,)",
-                                         "(1,,2)", "[2, 3]", "(2L,)", "(0x3,)", "( 2 ,3 )", "("};
+    static const char *const types[] = {"<f4", "<f2", "<i4", "<i8", "<u4", "|u1", "<u2",  ">f4", "<f8",
+                                        "|b1", "|V2", "|O",  "<U3", "",    "f4",  "<i16", "='"};
+    static const char *const shapes[] = {
+        "()", "(3,)", "(2, 3)", "(0,)", "(1, 2, 1, 3)", "(3)", "(-1,)", "(2,3,)", "(1,1,1,1,1)",
+        "(9223372036854775807,)", "(4294967296, 4294967296)", "(18446744073709551616,)", "(1,,2)",
+        "[2, 3]", "(2L,)", "(0x3,)", "( 2 ,3 )", "("};
     static const char *const orders[] = {"False", "True", "false", "0", "None", ""};
     char header[512];
-    int length = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }", types[fuzz_below(in, 17)],
-                          orders[fuzz_below(in, 4) ? 0 : fuzz_below(in, 6)], shapes[fuzz_below(in, 18)]);
+    int length = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }",
+                          types[fuzz_below(in, 17)], orders[fuzz_below(in, 4) ? 0 : fuzz_below(in, 6)],
+                          shapes[fuzz_below(in, 18)]);
     while ((length + 11) % 16) header[length++] = ' ';
     header[length++] = '\n';
     int version = fuzz_below(in, 4) ? 1 : 1 + (int)fuzz_below(in, 4);
@@ -71,7 +73,8 @@ static void check_array(const tool_array *a)
         FUZZ_CHECK(a->extents[d] >= 0, "extent %u", d);
         count *= a->extents[d];
     }
-    FUZZ_CHECK(count == a->count && a->bytes == (size_t)count * tool_dtype_bytes(a->dtype), "%lld elements", (long long)count);
+    FUZZ_CHECK(count == a->count && a->bytes == (size_t)count * tool_dtype_bytes(a->dtype), "%lld elements",
+               (long long)count);
     FUZZ_CHECK(a->bytes <= MOST, "%zu bytes out of a small file", a->bytes);
     char text[64];
     for (int64_t i = 0; i < count; i++) tool_array_text(a, i, text, sizeof text);

@@ -210,7 +210,8 @@ static void test_args_struct(void **state)
     wane_args *args = &f->p.args;
     for (uint32_t i = 0; i < f->device_count; i++) {
         expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_args", wane_run(f->executables[i], NULL, NULL));
-        if (is_cpu(f, i)) expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_args", wane_run_cpu(f->executables[i], NULL));
+        if (is_cpu(f, i))
+            expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_args", wane_run_cpu(f->executables[i], NULL));
     }
     assert_int_equal(wane_run(NULL, NULL, args), WANE_ERROR_NULL_ARGUMENT);
     assert_int_equal(wane_run_cpu(NULL, args), WANE_ERROR_NULL_ARGUMENT);
@@ -269,7 +270,8 @@ static void test_workspace_exact(void **state)
         w->byte_offset = 260;
         test_log_clear(&f->log);
         wane_status status = wane_run(f->executables[i], NULL, &f->p.args);
-        test_expect(&f->log, status, is_cpu(f, i) ? WANE_ERROR_WORKSPACE : WANE_ERROR_ALIGNMENT, "workspace", "offset 260");
+        test_expect(&f->log, status, is_cpu(f, i) ? WANE_ERROR_WORKSPACE : WANE_ERROR_ALIGNMENT, "workspace",
+                    "offset 260");
         wane_buffer_destroy(buffer);
         test_block_free(&exact);
         w->buffer = NULL;
@@ -302,7 +304,7 @@ static void test_overlaps(void **state)
     fixture *f = *state;
     test_problem *p = &f->p;
     static const struct { wane_role written, other; int64_t at; const char *operand; } rows[] = {
-        {WANE_ROLE_GRAD_LOGITS, WANE_ROLE_LOGITS, 0, "grad_logits"},              // output on input, the very same range
+        {WANE_ROLE_GRAD_LOGITS, WANE_ROLE_LOGITS, 0, "grad_logits"},              // output on input, the same range
         {WANE_ROLE_GRAD_LOGITS, WANE_ROLE_LOGITS, 4, "grad_logits"},
         {WANE_ROLE_LSE, WANE_ROLE_LOGITS, ROWS * COLS * 4 - 4, "lse"},            // one element
         {WANE_ROLE_LOSS, WANE_ROLE_UPSTREAM, 0, "loss"},
@@ -334,7 +336,8 @@ static void test_overlaps(void **state)
     bind_at(f, WANE_ROLE_WEIGHT, big.data + 512);
     bind_at(f, WANE_ROLE_ROW_WEIGHT, big.data + 512);
     bind_at(f, WANE_ROLE_UPSTREAM_LSE, big.data + 520);
-    for (uint32_t i = 0; i < f->device_count; i++) assert_int_equal(wane_run(f->executables[i], NULL, &p->args), WANE_OK);
+    for (uint32_t i = 0; i < f->device_count; i++)
+        assert_int_equal(wane_run(f->executables[i], NULL, &p->args), WANE_OK);
     test_block_free(&big);
     for (uint32_t i = 0; i < p->desc.operand_count; i++) p->bindings[i].host = p->blocks[i].data;
 }
@@ -362,7 +365,8 @@ static void test_buffer_overlaps(void **state)
         wane_buffer *one = NULL, *wrapped[2] = {NULL, NULL};
         assert_int_equal(wane_buffer_create(f->devices[i], 1024, &one), WANE_OK);
         for (int k = 0; k < 2; k++)
-            assert_int_equal(wane_buffer_wrap_host(f->devices[i], f->p.blocks[grad].data, ROWS * COLS * 4, &wrapped[k]), WANE_OK);
+            assert_int_equal(wane_buffer_wrap_host(f->devices[i], f->p.blocks[grad].data, ROWS * COLS * 4, &wrapped[k]),
+                             WANE_OK);
         wane_binding *a = &f->p.bindings[logits], *b = &f->p.bindings[grad];
         const wane_binding saved[2] = {*a, *b};
         a->host = b->host = NULL;
@@ -382,6 +386,54 @@ static void test_buffer_overlaps(void **state)
         *b = saved[1];
         wane_buffer_destroy(one);
         for (int k = 0; k < 2; k++) wane_buffer_destroy(wrapped[k]);
+    }
+}
+
+// ---- in place ----
+
+// A gradient planned in place is bound to the very bytes of the logits, and replaces them.
+static void test_in_place(void **state)
+{
+    fixture *f = *state;
+    for (uint32_t i = 0; i < f->device_count; i++) {
+        test_problem apart, p;
+        for (int k = 0; k < 2; k++) {
+            test_problem *q = k ? &p : &apart;
+            test_problem_begin(q, f->context, WANE_LOSS_CROSS_ENTROPY, ROWS, COLS);
+            test_problem_add_inputs(q, true);
+            test_problem_add(q, WANE_ROLE_GRAD_LOGITS)->flags = k ? WANE_OPERAND_IN_PLACE : 0;
+            test_problem_add(q, WANE_ROLE_LSE);
+            test_problem_memory(q, f->most, TEST_PLAIN);
+        }
+        wane_executable *two = test_executable(f->devices[i], &apart, NULL),
+                        *one = test_executable(f->devices[i], &p, NULL);
+        assert_int_equal(wane_run(two, NULL, &apart.args), WANE_OK);
+        wane_binding *logits = &p.bindings[0], *grad = &p.bindings[test_problem_find(&p, WANE_ROLE_GRAD_LOGITS)];
+        void *own = grad->host;
+        // apart, half over it, over another input, and something else over it
+        expect_error(&f->log, WANE_ERROR_OVERLAP, "grad_logits", wane_run(one, NULL, &p.args));
+        test_block big = test_block_make(2 * ROWS * COLS * 4, 4, TEST_PLAIN);
+        logits->host = big.data;
+        grad->host = big.data + 8;
+        expect_error(&f->log, WANE_ERROR_OVERLAP, "grad_logits", wane_run(one, NULL, &p.args));
+        logits->host = p.blocks[0].data;
+        grad->host = logits->host;
+        wane_binding *lse = &p.bindings[test_problem_find(&p, WANE_ROLE_LSE)];
+        void *lse_host = lse->host;
+        lse->host = logits->host;
+        expect_error(&f->log, WANE_ERROR_OVERLAP, NULL, wane_run(one, NULL, &p.args));
+        lse->host = lse_host;
+        assert_true(test_f32(&p, WANE_ROLE_LOGITS)[0] == test_f32(&apart, WANE_ROLE_LOGITS)[0]);
+        assert_int_equal(wane_run(one, NULL, &p.args), WANE_OK);
+        assert_memory_equal(logits->host, apart.bindings[test_problem_find(&apart, WANE_ROLE_GRAD_LOGITS)].host,
+                            ROWS * COLS * 4);
+        assert_memory_equal(lse->host, apart.bindings[test_problem_find(&apart, WANE_ROLE_LSE)].host, ROWS * 4);
+        for (int k = 0; k < ROWS * COLS * 4; k++) assert_int_equal(((unsigned char *)own)[k], TEST_POISON);
+        test_block_free(&big);
+        wane_executable_destroy(one);
+        wane_executable_destroy(two);
+        test_problem_end(&apart);
+        test_problem_end(&p);
     }
 }
 
@@ -554,7 +606,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_bindings), TEST(test_args_struct), TEST(test_workspace_exact), TEST(test_workspace_absent),
-        TEST(test_overlaps), TEST(test_workspace_overlaps), TEST(test_buffer_overlaps), TEST(test_buffers),
+        TEST(test_overlaps), TEST(test_workspace_overlaps), TEST(test_buffer_overlaps), TEST(test_in_place),
+        TEST(test_buffers),
         TEST(test_views), TEST(test_no_rows), TEST(test_recorder_capacity), TEST(test_cpu_allocates_nothing),
         TEST(test_bad_targets),
     };

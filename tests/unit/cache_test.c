@@ -122,7 +122,8 @@ static void test_damage(void **state)
 static void test_sizes(void **state)
 {
     fixture *f = *state;
-    static const size_t claims[] = {1, 31, 32, 33, 4096, (size_t)1 << 30, ((size_t)1 << 30) + 1, SIZE_MAX, SIZE_MAX - 31};
+    static const size_t claims[] = {1,        31,           32, 33, 4096, (size_t)1 << 30, ((size_t)1 << 30) + 1,
+                                    SIZE_MAX, SIZE_MAX - 31};
     for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
         if (claims[i] == (size_t)1 << 30) continue;             // a gigabyte is believed, and not worth the test's time
         f->box.claim = claims[i];

@@ -1,4 +1,4 @@
-// context_test.c - contexts, devices, buffers, executables and recorders: what each call refuses, and that nothing leaks.
+// context_test.c - contexts, devices, buffers, executables and recorders: what each call refuses; nothing leaks.
 #define _POSIX_C_SOURCE 200809L
 #include "support.h"
 
@@ -196,8 +196,9 @@ static void test_device_list(void **state)
 static void test_device_names(void **state)
 {
     fixture *f = *state;
-    static const char *const unknown[] = {"gpu", "CPU", "cpu ", "cpu:", "cpu:avx1024", "cpu:generic:0", "cpu:generic ", "vulkan:99",
-                                          "opencl:99", "vulkan:-1", "vulkan:", "autox", ":", "vulkanx", "%s%n"};
+    static const char *const unknown[] = {"gpu",           "CPU",          "cpu ",      "cpu:",      "cpu:avx1024",
+                                          "cpu:generic:0", "cpu:generic ", "vulkan:99", "opencl:99", "vulkan:-1",
+                                          "vulkan:",       "autox",        ":",         "vulkanx",   "%s%n"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         wane_device *device = f->cpu;
         expect_error(&f->log, WANE_ERROR_NO_DEVICE, "device", wane_device_find(f->context, unknown[i], &device));
@@ -256,7 +257,8 @@ static void test_backend_mask(void **state)
     test_log log;
     static const uint32_t masks[] = {WANE_BACKEND_CPU, WANE_BACKEND_VULKAN, WANE_BACKEND_OPENCL};
     for (int i = 0; i < 3; i++) {
-        wane_context_desc desc = {.struct_size = sizeof desc, .backends = masks[i], .log = test_log_take, .log_user = &log};
+        wane_context_desc desc = {
+            .struct_size = sizeof desc, .backends = masks[i], .log = test_log_take, .log_user = &log};
         wane_context *context = NULL;
         assert_int_equal(wane_context_create(&desc, &context), WANE_OK);
         test_device(context, "cpu");
@@ -431,9 +433,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_defaults), cmocka_unit_test(test_create_refuses),
-        cmocka_unit_test(test_create_struct_size), cmocka_unit_test(test_create_many), cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_create_struct_size), cmocka_unit_test(test_create_many),
+        cmocka_unit_test(test_log_levels),
         TEST(test_device_list), TEST(test_device_names), TEST(test_device_environment),
-        cmocka_unit_test(test_backend_mask), TEST(test_device_info), TEST(test_buffer_create), TEST(test_buffer_transfers),
+        cmocka_unit_test(test_backend_mask), TEST(test_device_info), TEST(test_buffer_create),
+        TEST(test_buffer_transfers),
         TEST(test_executables), TEST(test_recorders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

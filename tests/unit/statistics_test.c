@@ -84,7 +84,8 @@ static void test_need(void **state)
 
 // ---- merge: what it refuses ----
 
-static void merge_refused(fixture *f, wane_statistics_merge_desc *d, wane_status want, const char *operand, const char *what)
+static void merge_refused(fixture *f, wane_statistics_merge_desc *d, wane_status want, const char *operand,
+                          const char *what)
 {
     test_log_clear(&f->log);
     test_expect(&f->log, wane_statistics_merge(f->context, d), want, operand, what);
@@ -100,7 +101,8 @@ static void test_merge_refuses(void **state)
     wane_statistics_merge_desc d = good;
     memset(out, TEST_POISON, sizeof out);
     assert_int_equal(wane_statistics_merge(NULL, &d), WANE_ERROR_NULL_ARGUMENT);
-    expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_statistics_merge_desc", wane_statistics_merge(f->context, NULL));
+    expect_error(&f->log, WANE_ERROR_NULL_ARGUMENT, "wane_statistics_merge_desc",
+                 wane_statistics_merge(f->context, NULL));
     d.struct_size = sizeof d - 1;
     merge_refused(f, &d, WANE_ERROR_STRUCT, "wane_statistics_merge_desc", "struct_size");
     static const uint32_t masks[] = {0, 7, 14, ALL - 1, 128 + BASE, UINT32_MAX};
@@ -140,8 +142,8 @@ static void test_merge_refuses(void **state)
 enum { ROWS = 9, COLS = 60, PLANES = 7 };
 
 // Statistics of columns first .. first + count - 1 as a shard of a larger row, in double.
-static void shard_of(const float *logits, const int *targets, const float *weight, int first, int count, double temperature,
-                     float *out)
+static void shard_of(const float *logits, const int *targets, const float *weight, int first, int count,
+                     double temperature, float *out)
 {
     for (int row = 0; row < ROWS; row++) {
         double max = -FLT_MAX, sum = 0, target = 0, sum_ex = 0, sum_wx = 0, sum_w = 0;
@@ -227,8 +229,13 @@ static void test_merge_special(void **state)
     fixture *f = *state;
     float a[4], b[4], out[4];
     const float *shards[2] = {a, b};
-    wane_statistics_merge_desc d = {.struct_size = sizeof d, .mask = BASE, .shard_count = 2, .rows = 1, .temperature = 1,
-                                    .shards = shards, .out = out};
+    wane_statistics_merge_desc d = {.struct_size = sizeof d,
+                                    .mask = BASE,
+                                    .shard_count = 2,
+                                    .rows = 1,
+                                    .temperature = 1,
+                                    .shards = shards,
+                                    .out = out};
     for (int order = 0; order < 2; order++) {
         float *empty = order ? b : a, *full = order ? a : b;
         set_row(empty, -FLT_MAX, 0, 0, WANE_FLAG_MINUS_INF);
@@ -306,7 +313,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout), cmocka_unit_test(test_need), cmocka_unit_test(test_merge_refuses),
-        cmocka_unit_test(test_merge_is_the_whole), cmocka_unit_test(test_merge_special), cmocka_unit_test(test_backward),
+        cmocka_unit_test(test_merge_is_the_whole), cmocka_unit_test(test_merge_special),
+        cmocka_unit_test(test_backward),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

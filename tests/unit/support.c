@@ -27,7 +27,8 @@ void test_expect(const test_log *log, wane_status got, wane_status want, const c
         fail_msg("%s: got %s, not %s. The log says: %s: %s", what, wane_status_text(got), wane_status_text(want),
                  log->operand, log->text);
     if (log->count != 1 || log->status != want || !log->text[0])
-        fail_msg("%s: %u log records, the last of status %d, text \"%s\"", what, log->count, (int)log->status, log->text);
+        fail_msg("%s: %u log records, the last of status %d, text \"%s\"", what, log->count, (int)log->status,
+                 log->text);
     if (operand && strcmp(operand, log->operand) != 0)
         fail_msg("%s: the log names \"%s\", not \"%s\" (%s)", what, log->operand, operand, log->text);
 }
@@ -191,6 +192,22 @@ void test_problem_param(test_problem *p, wane_param param, double value)
     v->value = value;
 }
 
+static void add_extent(wane_tensor *t, int64_t extent) { t->extents[t->rank++] = extent; }
+
+static void set_shape(const test_problem *p, const char *shape, wane_tensor *t)
+{
+    bool rows = strstr(shape, "rows") != NULL;
+    while (*shape) {
+        size_t length = strcspn(shape, ",");
+        if (strncmp(shape, "rows", length) == 0) add_extent(t, p->rows);
+        else if (strncmp(shape, "cols", length) == 0) add_extent(t, p->cols);
+        else if (strncmp(shape, "planes", length) == 0) add_extent(t, wane_statistics_plane_count(p->mask));
+        else add_extent(t, strtoll(shape, NULL, 10));
+        shape += length + (shape[length] == ',');
+    }
+    for (uint32_t i = 0; rows && i < p->more_count; i++) add_extent(t, p->more_rows[i]);
+}
+
 wane_operand *test_problem_add(test_problem *p, wane_role role)
 {
     const wane_role_info *info = role_info(p, role);
@@ -203,20 +220,11 @@ wane_operand *test_problem_add(test_problem *p, wane_role role)
     o->tensor.struct_size = sizeof o->tensor;
     for (int type = WANE_DTYPE_F32; type <= WANE_DTYPE_U32; type++)
         if (info->types & 1u << type) o->tensor.dtype = (wane_dtype)type;
-    // the memory of these problems is made of f32
     if (info->types & 1u << WANE_DTYPE_F32) o->tensor.dtype = WANE_DTYPE_F32;
-    const char *shape = info->shape;
-    if (strcmp(shape, "reduced") == 0)
-        shape = param_value(p, WANE_PARAM_REDUCTION) == WANE_REDUCTION_NONE ? "rows" : "1";
-    while (*shape) {
-        size_t length = strcspn(shape, ",");
-        int64_t extent = strtoll(shape, NULL, 10);
-        if (strncmp(shape, "rows", length) == 0) extent = p->rows;
-        else if (strncmp(shape, "cols", length) == 0) extent = p->cols;
-        else if (strncmp(shape, "planes", length) == 0) extent = wane_statistics_plane_count(p->mask);
-        o->tensor.extents[o->tensor.rank++] = extent;
-        shape += length + (shape[length] == ',');
-    }
+    if (role == WANE_ROLE_LOGITS && p->logits_type) o->tensor.dtype = p->logits_type;
+    if (role == WANE_ROLE_GRAD_LOGITS && p->grad_type) o->tensor.dtype = p->grad_type;
+    bool each = param_value(p, WANE_PARAM_REDUCTION) == WANE_REDUCTION_NONE;
+    set_shape(p, strcmp(info->shape, "reduced") != 0 ? info->shape : each ? "rows" : "1", &o->tensor);
     wane_binding *b = &p->bindings[p->desc.operand_count++];
     memset(b, 0, sizeof *b);
     b->struct_size = sizeof *b;
@@ -239,7 +247,8 @@ void test_problem_add_outputs(test_problem *p)
 {
     const wane_loss_info *loss = wane_loss_by_id(p->desc.loss);
     for (uint32_t i = 0; i < loss->role_count; i++)
-        if (wane_loss_role_at(loss, i)->direction != WANE_DIRECTION_IN) test_problem_add(p, wane_loss_role_at(loss, i)->role);
+        if (wane_loss_role_at(loss, i)->direction != WANE_DIRECTION_IN)
+            test_problem_add(p, wane_loss_role_at(loss, i)->role);
 }
 
 int test_problem_find(const test_problem *p, wane_role role)
@@ -286,16 +295,18 @@ static size_t view_bytes(const wane_tensor *t, uint64_t *byte_offset)
     return (size_t)((high - low + 1) * size);
 }
 
-// Calls visit for every element, in row-major order.
-static void each_element(const test_problem *p, uint32_t index, void (*visit)(void *user, void *element, int64_t i), void *user)
+// Calls visit for every element where it is bound, in row-major order.
+static void each_element(const test_problem *p, uint32_t index, void (*visit)(void *user, void *element, int64_t i),
+                         void *user)
 {
     const wane_tensor *t = &p->operands[index].tensor;
     int64_t count = 1, size = (int64_t)wane_dtype_bytes(t->dtype);
     for (uint32_t d = 0; d < t->rank; d++) count *= t->extents[d];
+    unsigned char *base = p->bindings[index].host ? p->bindings[index].host : p->blocks[index].data;
     for (int64_t i = 0; i < count; i++) {
         int64_t at = 0, rest = i;
         for (uint32_t d = t->rank; d-- > 0; rest /= t->extents[d]) at += rest % t->extents[d] * stride_of(t, d);
-        visit(user, p->blocks[index].data + p->bindings[index].byte_offset + at * size, i);
+        visit(user, base + p->bindings[index].byte_offset + at * size, i);
     }
 }
 
@@ -303,7 +314,19 @@ typedef struct filling {
     test_problem *p;
     uint32_t index, state;
     uint32_t bits[7], planes;
+    int64_t rows;
 } filling;
+
+// Rounded towards 0; what is too small for a normal f16 is 0. Enough for test data of magnitude 8.
+static uint16_t half_of(float value, wane_dtype dtype)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    if (dtype == WANE_DTYPE_BF16) return (uint16_t)(bits >> 16);
+    int exponent = (int)(bits >> 23 & 255) - 127;
+    if (exponent < -14) return 0;
+    return (uint16_t)((bits >> 16 & 0x8000u) | (uint32_t)(exponent + 15) << 10 | (bits >> 13 & 0x3ffu));
+}
 
 static void fill_element(void *user, void *element, int64_t i)
 {
@@ -316,14 +339,16 @@ static void fill_element(void *user, void *element, int64_t i)
     // plausible statistics: all logits 0, the target seen
     static const float plain[7] = {0, 0, 0, WANE_FLAG_OTHER_FINITE | WANE_FLAG_TARGET_SEEN, 0, 0, 0};
     if (o->role == WANE_ROLE_STATISTICS) {
-        uint32_t plane = f->bits[i / (f->p->rows ? f->p->rows : 1)];
+        uint32_t plane = f->bits[i / f->rows];
         value = plane == 1 || plane == 6 ? (float)(f->p->cols - 1) : plain[plane];
         if (f->p->cols == 1 && plane == 3) value = WANE_FLAG_TARGET_SEEN;
     }
     int64_t target = (int64_t)(unit * (double)f->p->cols);
     int32_t target32 = (int32_t)target;
+    uint16_t half = half_of(value, o->tensor.dtype);
     if (o->tensor.dtype == WANE_DTYPE_I64) memcpy(element, &target, 8);
     else if (o->tensor.dtype == WANE_DTYPE_I32) memcpy(element, &target32, 4);
+    else if (wane_dtype_bytes(o->tensor.dtype) == 2) memcpy(element, &half, 2);
     else memcpy(element, &value, 4);
 }
 
@@ -333,7 +358,8 @@ void test_problem_fill(test_problem *p)
     for (uint32_t i = 0; i < p->desc.operand_count; i++) {
         memset(p->blocks[i].data, TEST_POISON, p->blocks[i].bytes);
         if (test_problem_writes(p, i)) continue;
-        filling f = {p, i, 12345u + i * 7919u, {0}, 0};
+        filling f = {p, i, 12345u + i * 7919u, {0}, 0, p->rows};
+        for (uint32_t k = 0; k < p->more_count; k++) f.rows *= p->more_rows[k];
         for (uint32_t bit = 0; bit < 7; bit++)
             if (p->mask & 1u << bit) f.bits[f.planes++] = bit;
         each_element(p, i, fill_element, &f);

@@ -77,12 +77,16 @@ typedef struct test_problem {
     wane_binding bindings[TEST_OPERANDS];
     test_block blocks[TEST_OPERANDS], workspace;
     int64_t rows, cols;
+    int64_t more_rows[2];                   // with a class axis in the middle: [rows, cols, more..]
+    uint32_t more_count;
+    wane_dtype logits_type, grad_type;      // f32 until set
     uint32_t mask;                          // planes of `statistics`, the least until set
 } test_problem;
 
 void test_problem_begin(test_problem *p, wane_context *context, wane_loss loss, int64_t rows, int64_t cols);
 void test_problem_param(test_problem *p, wane_param param, double value);
-// Adds an operand: dense, of the last type that the role takes, shaped as the registry says for the parameters so far.
+// Adds an operand: dense, f32 or else of the last type that the role takes, shaped as the registry says for the
+// parameters so far. The types and further rows that the problem names are set before.
 wane_operand *test_problem_add(test_problem *p, wane_role role);
 // The inputs logits and target, and every optional input but statistics if `all`.
 void test_problem_add_inputs(test_problem *p, bool all);
@@ -97,7 +101,7 @@ void test_problem_fill(test_problem *p);
 bool test_problem_untouched(const test_problem *p);
 // A hash of all outputs, elements only.
 uint64_t test_problem_hash(const test_problem *p);
-// Sets strides of an operand in elements, and marks them as given.
+// Sets the first two strides of an operand in elements, and marks strides as given.
 void test_strides(wane_operand *operand, int64_t first, int64_t second);
 void test_problem_end(test_problem *p);
 

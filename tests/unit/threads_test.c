@@ -49,7 +49,8 @@ static void *run_shared(void *argument)
     if (wane_recorder_create(&s->executable, 1, 0, &recorder) != WANE_OK) atomic_fetch_add(&s->wrong, 1);
     for (int i = 0; i < RUNS && recorder; i++) {
         test_problem_fill(&p);
-        wane_status status = s->cpu && i % 2 ? wane_run_cpu(s->executable, &p.args) : wane_run(s->executable, recorder, &p.args);
+        wane_status status =
+            s->cpu && i % 2 ? wane_run_cpu(s->executable, &p.args) : wane_run(s->executable, recorder, &p.args);
         if (status != WANE_OK || test_problem_hash(&p) != s->want) atomic_fetch_add(&s->wrong, 1);
     }
     wane_recorder_destroy(recorder);
@@ -149,7 +150,8 @@ static void *own_context(void *argument)
     for (int i = 0; i < RUNS; i++) {
         wane_context *context = NULL;
         wane_context_desc desc = {.struct_size = sizeof desc, .thread_count = 2, .backends = WANE_BACKEND_CPU};
-        if (wane_context_create(&desc, &context) != WANE_OK || wane_device_count(context) != 1) atomic_fetch_add(wrong, 1);
+        if (wane_context_create(&desc, &context) != WANE_OK || wane_device_count(context) != 1)
+            atomic_fetch_add(wrong, 1);
         sharing s = {.context = context};
         use_context(&s);
         atomic_fetch_add(wrong, atomic_load(&s.wrong));
