@@ -269,7 +269,9 @@ static void test_types_and_views(void **state)
         for (int t = 0; t < 3; t++) {
             seed = (uint32_t)(i * 3 + (size_t)t + 1);
             one(&specs[i], types[t], types[t]);
-            if (t && !specs[i].in_place) one(&specs[i], types[t], WANE_DTYPE_F32);
+            // each pair of types is a kernel that a device's driver compiles: a few views show them all
+            bool pairs = strncmp(device_name, "cpu", 3) == 0 || i < 4;
+            if (t && pairs && !specs[i].in_place) one(&specs[i], types[t], WANE_DTYPE_F32);
         }
 }
 
