@@ -9,14 +9,21 @@
 //     record           into the host's command buffer or queue (wane_vulkan.h, wane_opencl.h), or on the CPU here;
 //     run              or: stage, record, submit and wait, for scripts, tools and tests.
 //
-// Shapes. A softmax loss reads logits [rows, cols]; one row is one example. Everything is row-major unless strides say
-// otherwise. Statistics and all sums are f32.
+// Shapes. A softmax loss reads logits [rows, cols]; one row is one example. As in torch the class axis is the second:
+// logits [N, C, L] and [N, C, H, W] have N * L and N * H * W rows, and what is [rows] is then [N, L] or [N, H, W],
+// statistics [planes, N, ...], grad_logits like logits. Everything is row-major unless strides say otherwise; strides
+// have any sign.
 //
-// Order of transforms: u = softcap * tanh(z / softcap) if asked for, x = u / temperature. Losses, lse, entropy and
-// argmax are of x; gradients are with respect to z, the logits as given.
+// Types. Logits are f32, f16 or bf16; their gradient has that type or f32, and in that type may lie over them
+// (WANE_OPERAND_IN_PLACE). Targets are i32 or i64. Values, statistics and all sums are f32: nothing is rounded to a
+// half type on the way.
 //
-// Row value: weight[y] * ((1 - s) * (lse - x_y)) + (s / cols) * sum_j weight[j] * (lse - x_j) + z_loss * lse^2, with
-// s = label_smoothing, all times row_weight. `mean` divides by the sum of weight[y] over valid rows, `sum` by 1.
+// Order of transforms: u = softcap * tanh(z / softcap) if asked for, x = u / temperature. Losses, lse and entropy
+// are of x; gradients are with respect to z, the logits as given; argmax is z's, so that a softcap makes no ties.
+//
+// Row value of cross_entropy: weight[y] * ((1 - s) * (lse - x_y)) + (s / cols) * sum_j weight[j] * (lse - x_j), with
+// s = label_smoothing; of the other losses their formula in losses.def. Then + z_loss * lse^2, all times row_weight.
+// `mean` divides by the sum of weight[y] over valid rows, `sum` by 1.
 // Differences from torch.nn.functional.cross_entropy: nothing valid (or a weight sum of 0) gives 0, not NaN; a target
 // out of range gives its row loss 0 and gradient 0 and is counted (WANE_WARN_DATA), and never read out of bounds; a
 // term whose weight is 0 is 0 even where its logit is -inf.
@@ -146,14 +153,16 @@ typedef enum wane_loss {
 } wane_loss;
 
 // Roles of the softmax family (rows and cols are those of `logits`; every dtype is f32 unless said):
-//   in   logits [rows, cols]; target i32 or i64 [rows]; weight [cols], one per class; row_weight [rows];
+//   in   logits f32, f16 or bf16 [rows, cols]; target i32 or i64 [rows]; weight [cols], one per class;
+//        row_weight [rows];
 //        upstream: d(objective)/d(loss), [1] for mean and sum, [rows] for none, absent means 1;
 //        upstream_lse [rows]: a gradient into the output lse, added in
-//   both statistics [planes, rows], see wane_statistics_layout. As an output: what backward needs. Given as an input
+//   both statistics [planes, rows], see WANE_STATISTIC_* below. As an output: what backward needs. Given as an input
 //        (WANE_OPERAND_GIVEN): the logits are read for gradients only, values come from the statistics
 //   out  loss [1], or [rows] for none; row_loss [rows], unreduced, row_weight in, upstream and denominator not;
 //        lse [rows]; entropy [rows]; argmax i32 or i64 [rows], ties to the lowest column; accuracy [1], argmax = target
-//        over valid rows, 0 if there are none; valid_count i64 [1]; grad_logits [rows, cols];
+//        over valid rows, 0 if there are none; valid_count i64 [1];
+//        grad_logits [rows, cols], of the logits' type or f32;
 //        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
 typedef enum wane_role {
     WANE_ROLE_NONE = 0,
@@ -366,7 +375,7 @@ typedef struct wane_tensor {
     uint32_t flags;                        // WANE_TENSOR_*
     uint32_t offset_align_bytes;           // a promise about later byte offsets; 0 means the element's size
     int64_t extents[4];
-    int64_t strides[4];                    // in elements; 0 allowed on inputs, never on outputs of more than 1
+    int64_t strides[4];                    // in elements, of any sign; 0 on inputs, never on outputs of more than 1
 } wane_tensor;
 
 enum {
