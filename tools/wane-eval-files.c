@@ -1,4 +1,5 @@
 // wane-eval-files.c - the .npy files that a problem comes from and goes to, and what is printed of it.
+#define _XOPEN_SOURCE 700                  // realpath
 #include "wane-eval.h"
 
 #include "common/npy.h"
@@ -86,6 +87,29 @@ static int write_special(eval_operand *operand)
     return TOOL_OK;
 }
 
+// Whether two outputs, both written to temporary files, would end in one file: x.npy and ./x.npy.
+static bool same_end(const eval_operand *a, const eval_operand *b)
+{
+    char *at = realpath(a->temporary, NULL), *bt = realpath(b->temporary, NULL);
+    // names end in ".tmp-" and numbers, see write_temporary
+    bool same = at && bt && strncmp(at, bt, (size_t)(strrchr(at, '.') - at) + 5) == 0;
+    free(at);
+    free(bt);
+    return same;
+}
+
+static int refuse_same_ends(const eval_problem *problem)
+{
+    for (uint32_t i = 0; i < problem->operand_count; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            const eval_operand *a = &problem->operands[k], *b = &problem->operands[i];
+            if (!a->temporary || !b->temporary || !same_end(a, b)) continue;
+            tool_error("%s and %s go to the same file %s", a->role->name, b->role->name, b->file);
+            return TOOL_USAGE;
+        }
+    return TOOL_OK;
+}
+
 static int write_all(eval_problem *problem)
 {
     int code = TOOL_OK;
@@ -93,6 +117,7 @@ static int write_all(eval_problem *problem)
         eval_operand *operand = &problem->operands[i];
         if (operand->output && operand->file && !is_special(operand->file)) code = write_temporary(operand, i);
     }
+    if (!code) code = refuse_same_ends(problem);
     for (uint32_t i = 0; i < problem->operand_count && !code; i++) {
         eval_operand *operand = &problem->operands[i];
         if (!operand->output || !operand->file) continue;

@@ -99,8 +99,8 @@ static void print_roles(const wane_loss_info *loss, bool outputs)
         bool index = role->types & 1u << WANE_DTYPE_I32 && role->types & 1u << WANE_DTYPE_I64;
         const char *note = outputs ? (index ? "written as i64" : "") : need_name(role);
         if (state) note = outputs ? "saved for --in statistics" : "optional; then logits are read for gradients alone";
-        if (role->direction == WANE_DIRECTION_GRAD) note = "a gradient in its input's type, takes --accumulate";
-        int end = *note ? 12 : 0;           // no blanks at the end of a line
+        if (role->direction == WANE_DIRECTION_GRAD) note = "in its input's type, or in that of --accumulate";
+        int end = *note ? 18 : 0;           // no blanks at the end of a line
         printf("  %-16s %-14s %-*s%s%s\n", role->name, shape, end, tool_types_text(role->types, types, sizeof types),
                *note ? " " : "", note);
     }
@@ -156,6 +156,8 @@ int eval_describe(const wane_loss_info *loss, bool json)
     printf("  family    %s\n  formula   %s\n  source    %s\n", loss->family, loss->formula, loss->source);
     print_roles(loss, false);
     print_roles(loss, true);
+    if (has_shape(loss, "rows,cols"))
+        printf("  [rows,cols] may be [N,C,L] or [N,C,H,W], with the classes second: [rows] is then [N,L] or [N,H,W].\n");
     if (has_shape(loss, "reduced"))
         printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
     if (has_shape(loss, "planes"))

@@ -24,7 +24,7 @@ static const char help_text[] =
     "                              Absent: the environment's WANE_DEVICE, else auto\n"
     "  --dtype bf16                two-byte words ('<u2') in the inputs are bf16; bf16 outputs are written so too\n"
     "  --statistics-mask N         the planes of statistics to save, or that are given (WANE_STATISTIC_* bits).\n"
-    "                              Absent: the least that the gradient needs\n"
+    "                              Absent: the least that the gradient needs. 0x1f holds what entropy needs too\n"
     "  --plan                      print what would be done (passes, kernels, workspace) and stop\n"
     "  --strict                    faults in the data (bad targets, NaN) are an error: exit code 1 and no files\n"
     "  --list                      the losses\n"
@@ -34,7 +34,8 @@ static const char help_text[] =
     "\n"
     "Files: version 1.0, 2.0 or 3.0, little-endian, C order; f32 '<f4', f16 '<f2', i32 '<i4', i64 '<i8', u32 '<u4',\n"
     "u8 '|u1', bf16 as '<u2'. Labels of u8 and u32 are widened to i64. f64 is refused: convert it to f32. Outputs\n"
-    "have version 1.0; scalars have the shape (), argmax is i64, gradients have their input's type.\n"
+    "have version 1.0; scalars have the shape (), argmax is i64, a gradient has its input's type, or that of the file\n"
+    "it accumulates to. Logits may be [rows, cols], [N, C, L] or [N, C, H, W].\n"
     "Exit code: 0, also where the data has faults (a warning counts them); 1 on failure (a file, the library's\n"
     "checks, a device's error), 2 for wrong usage, 3 if the device does not exist or is refused.\n";
 
@@ -296,7 +297,12 @@ static int report(tool_session *session, eval_problem *problem, wane_status stat
     for (uint32_t i = 0; i < problem->operand_count; i++)
         if (strcmp(problem->operands[i].role->name, session->operand) == 0)
             file = problem->operands[i].start_file ? problem->operands[i].start_file : problem->operands[i].file;
-    return tool_report(session, status, file);
+    int code = tool_report(session, status, file);
+    if (status == WANE_ERROR_MISSING_OPERAND)
+        fprintf(stderr, "Give it with --in %s=FILE.npy.\n", session->operand);
+    if (status == WANE_ERROR_STATISTICS)
+        fprintf(stderr, "Name the planes with --statistics-mask, when they are saved and when they are given back.\n");
+    return code;
 }
 
 static int make_plan(tool_session *session, eval_problem *problem, wane_device *device, wane_plan **plan)

@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include "common/half.h"
+#include "common/npy.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -235,7 +236,7 @@ static void test_empty(void **state)
     assert_near(first("e.npy"), 0, 0);
 }
 
-// Half types are read, and the library says whether it takes them.
+// Half types: the loss is of the words as stored, a gradient has their type, or that of what it accumulates to.
 static void test_half_input(void **state)
 {
     (void)state;
@@ -247,12 +248,53 @@ static void test_half_input(void **state)
     command_save("f16.npy", WANE_DTYPE_F16, 2, (const int64_t[]){3, 4}, f16);
     command_save("bf16.npy", WANE_DTYPE_BF16, 2, (const int64_t[]){3, 4}, bf16);
     static const char *const files[] = {"f16.npy", "bf16.npy --dtype bf16"};
+    const float zeros[12] = {0};
+    command_save("zeros.npy", WANE_DTYPE_F32, 2, (const int64_t[]){3, 4}, zeros);
     for (int i = 0; i < 2; i++) {
-        int code = command_run(
-            EVAL "cross_entropy --device cpu --in target=target.npy --out grad_logits=h.npy --in logits=%s", files[i]);
-        if (code == 0) continue;
-        assert_int_equal(code, 1);
-        assert_said(i ? "has type bf16" : "has type f16");
+        tool_array a;
+        char error[512];
+        assert_int_equal(command_run(EVAL "cross_entropy --device cpu --in target=target.npy --out loss=hl.npy "
+                                     "--out grad_logits=h.npy --in logits=%s", files[i]), 0);
+        assert_near(first("hl.npy"), expected_loss(), 1e-6);   // these logits are the same in both types
+        if (!npy_read("h.npy", i ? NPY_BF16 : 0, &a, error, sizeof error)) fail_msg("%s", error);
+        assert_int_equal(a.dtype, i ? WANE_DTYPE_BF16 : WANE_DTYPE_F16);
+        assert_near(tool_array_real(&a, 0), probability(command_logits, 4, 0) / 3, i ? 1e-4 : 1e-5);
+        tool_array_free(&a);
+        assert_int_equal(command_run(EVAL "cross_entropy --device cpu --in target=target.npy --out grad_logits=h.npy "
+                                     "--accumulate grad_logits=zeros.npy --in logits=%s", files[i]), 0);
+        command_load("h.npy", &a);
+        assert_int_equal(a.dtype, WANE_DTYPE_F32);
+        assert_near(tool_array_real(&a, 0), probability(command_logits, 4, 0) / 3, 1e-6);
+        tool_array_free(&a);
+    }
+}
+
+// Axes after the class axis: logits [1, 4, 3] and [1, 4, 3, 1] hold the same three rows.
+static void test_class_axis(void **state)
+{
+    (void)state;
+    float turned[12];
+    for (int i = 0; i < 12; i++) turned[i % 4 * 3 + i / 4] = command_logits[i];
+    for (uint32_t extra = 1; extra <= 2; extra++) {
+        tool_array a;
+        command_save("turned.npy", WANE_DTYPE_F32, 2 + extra, (const int64_t[]){1, 4, 3, 1}, turned);
+        command_save("labels.npy", WANE_DTYPE_I64, 1 + extra, (const int64_t[]){1, 3, 1}, command_target);
+        assert_int_equal(command_run(EVAL "cross_entropy --device cpu --in logits=turned.npy --in target=labels.npy "
+                                     "--out loss=tl.npy --out grad_logits=tg.npy --out row_loss=tr.npy "
+                                     "--out statistics=ts.npy"), 0);
+        assert_near(first("tl.npy"), expected_loss(), 1e-6);
+        command_load("tr.npy", &a);
+        assert_true(a.rank == 1 + extra && a.extents[0] == 1 && a.extents[1] == 3);
+        assert_near(tool_array_real(&a, 1), row_loss(command_logits + 4, 4, 3), 1e-6);
+        tool_array_free(&a);
+        command_load("tg.npy", &a);
+        assert_true(a.rank == 2 + extra && a.extents[1] == 4 && a.extents[2] == 3);
+        assert_near(tool_array_real(&a, 1), probability(command_logits + 4, 4, 0) / 3, 1e-6);
+        tool_array_free(&a);
+        assert_int_equal(command_run(EVAL "cross_entropy --device cpu --in logits=turned.npy --in target=labels.npy "
+                                     "--in statistics=ts.npy --out grad_logits=tb.npy"), 0);
+        assert_int_equal(command_run("cmp -n 128 tg.npy tb.npy"), 0);       // the header: same shape and type
+        assert_near(first("tb.npy"), first("tg.npy"), 1e-6);
     }
 }
 
@@ -346,8 +388,8 @@ int main(void)
         cmocka_unit_test(test_printed_loss), cmocka_unit_test(test_outputs),      cmocka_unit_test(test_reduction_none),
         cmocka_unit_test(test_scalar_input), cmocka_unit_test(test_target_types), cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_accumulate),   cmocka_unit_test(test_data_faults),  cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_half_input),   cmocka_unit_test(test_files),        cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_registry),     cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_half_input),   cmocka_unit_test(test_class_axis),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_plan),         cmocka_unit_test(test_registry),     cmocka_unit_test(test_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

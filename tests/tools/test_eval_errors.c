@@ -47,6 +47,7 @@ static void test_usage(void **state)
     fails(2, "cross_entropy --in target=target.npy" PROBLEM, "target is given twice");
     fails(2, "cross_entropy --out loss=other.npy" PROBLEM, "loss is given twice with --out");
     fails(2, "cross_entropy --out row_loss=new.npy" PROBLEM, "the same file new.npy");
+    fails(2, "cross_entropy --out row_loss=./new.npy" PROBLEM, "row_loss and lse go to the same file");
     fails(2, "cross_entropy --out row_loss=." PROBLEM, "folder");
     fails(2, "cross_entropy --in statistics=logits.npy --out statistics=s.npy" PROBLEM,
           "statistics is given with --in and --out");
@@ -98,6 +99,7 @@ static void test_tensors(void **state)
     command_save("floats.npy", WANE_DTYPE_F32, 1, (const int64_t[]){3}, zeros);
     command_save("bytes.npy", TOOL_DTYPE_U8, 2, (const int64_t[]){3, 4}, bytes);
     fails(1, "cross_entropy" LOGITS, "target: is required");
+    assert_said("--in target=FILE.npy");
     fails(1, "cross_entropy --device cpu --in target=target.npy", "logits: is required");
     fails(1, "cross_entropy --device cpu --in target=target.npy --in logits=flat.npy", "logits (flat.npy): has rank 1");
     fails(1, "cross_entropy" LOGITS "--in target=four.npy", "target (four.npy): extent 0 (rows) is 4");

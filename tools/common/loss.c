@@ -161,19 +161,24 @@ void tool_extents_learn(tool_extents *extents, const char *shape, const tool_arr
 {
     char name[32];
     int64_t value;
+    uint32_t d = 0;
     shape = unreduced(extents, shape);
-    for (uint32_t d = 0; d < array->rank && next_name(&shape, name); d++) {
+    bool matrix = strcmp(shape, "rows,cols") == 0;
+    for (; d < array->rank && next_name(&shape, name); d++) {
         if (is_number(name) || strcmp(name, "planes") == 0 || find_extent(extents, name, &value)) continue;
         if (extents->count == sizeof extents->known / sizeof extents->known[0]) return;
         memcpy(extents->known[extents->count].name, name, sizeof name);
         extents->known[extents->count++].value = array->extents[d];
     }
+    if (!matrix || extents->extra_count) return;
+    for (; d < array->rank; d++) extents->extra[extents->extra_count++] = array->extents[d];
 }
 
 bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtype, tool_array *out)
 {
     int64_t values[TOOL_MAX_RANK] = {0};
     uint32_t rank = 0;
+    bool of_rows = false;
     char name[32];
     shape = unreduced(extents, shape);
     if (strcmp(shape, "1") == 0) return tool_array_shape(out, dtype, 0, values);
@@ -182,6 +187,9 @@ bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtyp
         if (is_number(name)) values[rank] = strtoll(name, NULL, 10);
         else if (strcmp(name, "planes") == 0) values[rank] = extents->planes;
         else find_extent(extents, name, &values[rank]);
+        of_rows = of_rows || strcmp(name, "rows") == 0;
     }
+    for (uint32_t i = 0; of_rows && i < extents->extra_count && rank < TOOL_MAX_RANK; i++)
+        values[rank++] = extents->extra[i];
     return tool_array_shape(out, dtype, rank, values);
 }

@@ -27,6 +27,8 @@ const char *tool_kind_name(int kind);             // "real", "integer", "choice"
 typedef struct tool_extents {
     uint32_t count;
     struct { char name[32]; int64_t value; } known[16];
+    uint32_t extra_count;                   // dimensions of logits [rows, cols, ...] after the class axis: whatever has
+    int64_t extra[TOOL_MAX_RANK];           // rows has them too, at its end
     uint32_t planes;                        // of `statistics`, see wane_statistics_plane_count
     bool reduced_is_rows;                   // reduction none
 } tool_extents;

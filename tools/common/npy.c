@@ -203,7 +203,9 @@ static bool refuse_type(npy_reader *r)
     if (strcmp(code, "u2") == 0)
         return fail(r, "holds u16 ('%s'): if these are the words of bf16 give --dtype bf16, else convert it with "
                        "x.astype(numpy.float32) or x.astype(numpy.int64)", r->descr);
-    if (code[0] == 'i' || code[0] == 'u' || code[0] == 'b')
+    if (strcmp(code, "b1") == 0)
+        return fail(r, "holds truth values ('%s'): convert it with x.astype(numpy.int64), or numpy.float32", r->descr);
+    if (code[0] == 'i' || code[0] == 'u')
         return fail(r, "holds integers of the type '%s': convert it with x.astype(numpy.int64), or numpy.float32",
                     r->descr);
     return fail(r, "holds the type '%s'; known are f32 '<f4', f16 '<f2', i32 '<i4', i64 '<i8', u32 '<u4', u8 '|u1', "
