@@ -293,7 +293,8 @@ typedef struct wane_context_desc {
 } wane_context_desc;
 
 // Makes a context. desc may be NULL for all defaults. Loads no driver: devices are looked for when first asked for.
-// Errors: NULL_ARGUMENT (out), STRUCT, FLAGS (backends, log_level, or half an allocator), HOST_MEMORY.
+// Errors: NULL_ARGUMENT (out), STRUCT, FLAGS (backends, log_level, half an allocator, or a parallel without width),
+// HOST_MEMORY.
 WANE_API wane_status wane_context_create(const wane_context_desc *desc, wane_context **out);
 
 // Destroys a context and its devices. Everything else made from it must be destroyed before.
@@ -426,8 +427,8 @@ typedef struct wane_plan_info {
 } wane_plan_info;
 
 // Makes a plan for a device; touches the limits alone. Errors: NULL_ARGUMENT, STRUCT, FLAGS, UNKNOWN_LOSS,
-// UNKNOWN_ROLE, UNKNOWN_PARAM, DUPLICATE, MISSING_OPERAND, PARAM_RANGE, RANK, EXTENT, DTYPE, STRIDE, SIZE, NO_OUTPUT,
-// UNSUPPORTED, TOO_LARGE, HOST_MEMORY.
+// UNKNOWN_ROLE, UNKNOWN_PARAM, DUPLICATE, MISSING_OPERAND, PARAM_RANGE, RANK, EXTENT, DTYPE, STRIDE, SIZE, ALIGNMENT,
+// STATISTICS, NO_OUTPUT, UNSUPPORTED, TOO_LARGE, HOST_MEMORY.
 WANE_API wane_status wane_plan_create(wane_device *device, const wane_loss_desc *desc, wane_plan **out);
 // The same for a record of limits, where no such device is at hand; such a plan makes no executable.
 WANE_API wane_status wane_plan_create_for(wane_context *context, const wane_limits *limits, const wane_loss_desc *desc,
