@@ -103,7 +103,7 @@ static void test_scenario(void **state)
     const fault_scenario *s = *state;
     // a driver takes long to open: on a GPU the devices serve again, and the longest scenario is sampled
     bool cpu = strcmp(device_name, "cpu") == 0, again = !cpu && s->keeps;
-    long step = !cpu && !full && s->is_long ? 7 : 1, tries = 0;
+    long step = !cpu && !full && s->is_long ? 13 : 1, tries = 0;
     fault_run *f = calloc(1, sizeof *f);
     assert_non_null(f);
     if (again) {

@@ -303,9 +303,10 @@ static void test_backward(void **state)
     uint32_t count = test_devices(f->context, devices);
     for (uint32_t i = 0; i < count; i++)
         for (int smooth = 0; smooth < 2; smooth++) {
-            check_backward(f, devices[i], smooth * 0.1, 1, 1);
             check_backward(f, devices[i], smooth * 0.1, 5, 33);
-            check_backward(f, devices[i], smooth * 0.1, 2, 70001);
+            // a GPU's driver compiles for each of these: fewer of them there
+            if (i == 0) check_backward(f, devices[i], smooth * 0.1, 1, 1);
+            if (i == 0 || smooth) check_backward(f, devices[i], smooth * 0.1, 2, 70001);
         }
 }
 
