@@ -157,7 +157,7 @@ int eval_describe(const wane_loss_info *loss, bool json)
     print_roles(loss, false);
     print_roles(loss, true);
     if (has_shape(loss, "rows,cols"))
-        printf("  [rows,cols] may be [N,C,L] or [N,C,H,W], with the classes second: [rows] is then [N,L] or [N,H,W].\n");
+        printf("  [rows,cols] may be [N,C,L] or [N,C,H,W], classes second: [rows] is then [N,L] or [N,H,W].\n");
     if (has_shape(loss, "reduced"))
         printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
     if (has_shape(loss, "planes"))
