@@ -92,7 +92,8 @@ K_FN row_coefs link_special(K_CTX uint row, uint label, row_stats s)
     return c;
 }
 
-// Entropy as h(p_y) + (1 - p_y) * entropy of the others: sums of positive terms, nothing cancels.
+// Entropy as h(p_y) + (1 - p_y) * entropy of the others: sums of positive terms. Its error is absolute, some 1e-8 of 1:
+// where one of the others dominates, their sum 1 + tiny is rounded.
 K_FN float row_entropy(row_stats s, row_state r, float log_sum)
 {
     float own = (1.0f - r.others) * r.n;

@@ -206,7 +206,7 @@ static wane_status read_problem(problem *p, wane_plan *plan)
         return wane_fail(context, WANE_ERROR_UNSUPPORTED, wants(p, WANE_ROLE_ARGMAX) ? "argmax" : "accuracy",
                          "cannot be told from statistics: ask for it in the forward call");
     if (p->given && wants(p, WANE_ROLE_ENTROPY) && !(mask & WANE_STATISTIC_SUM_EXP_X))
-        return wane_fail(context, WANE_ERROR_STATISTICS, "entropy", "needs the plane WANE_STATISTIC_SUM_EXP_X");
+        return wane_fail(context, WANE_ERROR_STATISTICS, "entropy", "needs the plane WANE_STATISTIC_SUM_EXP_X: save it by statistics_mask in the forward call, and give that mask");
     if (p->grad >= 0) p->options |= OPTION_GRAD;
     if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_ACCUMULATE) p->options |= OPTION_ACCUMULATE;
     if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_IN_PLACE) p->options |= OPTION_IN_PLACE;
@@ -419,7 +419,9 @@ static void fill_record(problem *p)
     r->plane_rows = (uint32_t)p->batch_rows;
     r->slices = p->given ? 1 : p->slices;
     r->slice_cols = p->slice_cols;
-    r->inverse_temperature = (float)(1.0 / param(plan, WANE_PARAM_TEMPERATURE));
+    // a temperature near 0 has an inverse beyond f32, and infinity times a difference of 0 would be NaN
+    double inverse = 1.0 / param(plan, WANE_PARAM_TEMPERATURE);
+    r->inverse_temperature = inverse < 3.4028234e38 ? (float)inverse : 3.4028234e38f;
     double cap = param(plan, WANE_PARAM_SOFTCAP), smooth = param(plan, WANE_PARAM_LABEL_SMOOTHING);
     r->softcap = (float)cap;
     r->inverse_softcap = cap > 0 ? (float)(1.0 / cap) : 0;

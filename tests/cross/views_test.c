@@ -275,6 +275,38 @@ static void test_types_and_views(void **state)
         }
 }
 
+// 1 / temperature beyond f32 must not meet a difference of 0 as infinity times 0.
+static void test_tiny_temperature(void **state)
+{
+    (void)state;
+    float logits[5] = {1, 2, 3, 4, 5}, grad[5], loss = -1;
+    int32_t target = 4;
+    wane_operand operands[4];
+    wane_binding bindings[4];
+    operand(&operands[0], &bindings[0], WANE_ROLE_LOGITS, WANE_DTYPE_F32, 2, logits, sizeof logits);
+    operand(&operands[1], &bindings[1], WANE_ROLE_TARGET, WANE_DTYPE_I32, 1, &target, sizeof target);
+    operand(&operands[2], &bindings[2], WANE_ROLE_GRAD_LOGITS, WANE_DTYPE_F32, 2, grad, sizeof grad);
+    operand(&operands[3], &bindings[3], WANE_ROLE_LOSS, WANE_DTYPE_F32, 0, &loss, sizeof loss);
+    operands[0].tensor.extents[0] = operands[1].tensor.extents[0] = operands[2].tensor.extents[0] = 1;
+    operands[0].tensor.extents[1] = operands[2].tensor.extents[1] = 5;
+    wane_param_value tiny = {WANE_PARAM_TEMPERATURE, 0, 1e-40};
+    wane_loss_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.struct_size = sizeof desc;
+    desc.loss = WANE_LOSS_CROSS_ENTROPY;
+    desc.operands = operands;
+    desc.operand_count = 4;
+    desc.params = &tiny;
+    desc.param_count = 1;
+    run(&desc, bindings);
+    assert_true(loss == 0);
+    for (int i = 0; i < 5; i++) assert_true(grad[i] == 0);
+    target = 0;
+    run(&desc, bindings);
+    for (int i = 0; i < 5; i++) assert_true(isfinite(grad[i]));
+    assert_true(grad[0] < -1e38f && grad[4] > 1e38f);
+}
+
 static void print_log(void *user, const wane_log_record *record)
 {
     (void)user;
@@ -290,7 +322,7 @@ int main(int argc, char **argv)
     desc.log = print_log;
     if (wane_context_create(&desc, &context)) return 1;
     if (wane_device_find(context, device_name, &device)) return 77;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types_and_views)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types_and_views), cmocka_unit_test(test_tiny_temperature)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);
     return failed;

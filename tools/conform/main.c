@@ -122,9 +122,13 @@ int wane_conform_main(int argc, char **argv)
     int code = 1;
     if (list.failed) {
         fprintf(stderr, "wane-conform: no memory for the list of cases\n");
+    } else if (!list.count) {
+        fprintf(stderr, "wane-conform: no case matches --filter %s: --list names them all\n",
+                options.filter ? options.filter : "*");
+        code = 77;
     } else if (options.list) {
         for (size_t i = 0; i < list.count; i++) puts(list.cases[i].name);
-        code = list.count ? 0 : 77;
+        code = 0;
     } else {
         conform_report report;
         char error[1024] = "";
