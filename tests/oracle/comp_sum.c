@@ -38,8 +38,7 @@ static softmax_term link(const double *param, const softmax_row *row) {
     double n = isfinite(row->nll) ? row->nll : 0;   // only in the scales: an infinite n carries no error
     phi made = evaluate(power, row->nll);
     double value_scale = 2 * made.value + made.slope * row->nll_scale + fabs(made.by_power) * lost;
-    double flush = 0x1p-126 / 0x1p-24;   // as in softmax.c: a slope below the smallest normal f32 may be 0
-    double slope_scale = made.slope * (2 + fabs(power) * (row->nll_scale + n) + n * lost) + flush;
+    double slope_scale = made.slope * (2 + fabs(power) * (row->nll_scale + n) + n * lost);
     return (softmax_term){
         .value = softmax_times(row->weight, made.value),
         .value_scale = softmax_times(fabs(row->weight), value_scale),

@@ -8,6 +8,8 @@
 #include "registry.h"
 #include "softmax.h"
 
+static const double flush = 0x1p-126 / 0x1p-24;   // smallest normal f32, in units of eps
+
 static double slope_at(double gamma, double n) {
     if (!isfinite(n)) {
         return 1;
@@ -32,7 +34,8 @@ static softmax_term link(const double *param, const softmax_row *row) {
     double bend = step > 0 ? fabs(slope_at(gamma, n + step) - slope_at(gamma, n - step)) / (2 * step) : 0;
     return (softmax_term){
         .value = softmax_times(row->weight, value > (double)FLT_MAX ? INFINITY : value),
-        .value_scale = fabs(row->weight) * (finite * relative + slope * row->nll_scale),
+        // a power that ends among subnormals may be 0 before n multiplies it
+        .value_scale = fabs(row->weight) * (finite * relative + slope * row->nll_scale + (isfinite(n) ? n * flush : 0)),
         .by_nll = row->weight * slope,
         .by_nll_scale = fabs(row->weight) * (slope * relative + bend * row->nll_scale),
     };

@@ -404,6 +404,7 @@ static row_result solve_plain(const softmax_batch *batch, int64_t row) {
     row_facts facts;
     measure(batch, row, &facts);
     softmax_term term = batch->link(batch->problem->param, &facts.quantities);
+    term.by_nll_scale += fabs(facts.quantities.weight) * flush;   // a slope that ends among subnormals may be 0
     put(batch, ORACLE_ROLE_LSE, row, as_f32_range(facts.lse), facts.lse_scale);
     put(batch, ORACLE_ROLE_ARGMAX, row, (double)facts.top, 0);
     if (made(batch, ORACLE_ROLE_ENTROPY) != NULL) {
