@@ -1,0 +1,23 @@
+// tile.h - numbers that the kernels of the tile engine and its planner (src/loss/tile.h) agree on: #defines of plain
+// numbers and nothing else.
+
+// ---- tile_product: an item is one tile of the output ----
+#define TILE_ROWS 64u
+#define TILE_COLS 64u
+#define TILE_DEPTH 16u             // what is in shared memory at a time, and what is summed before it joins the total
+#define TILE_DEPTH_MOST 16384u     // of one pass: 1024 sums of TILE_DEPTH
+
+// constant `types`: TYPE_* of a, b, bias and out, 4 bits each
+#define TILE_SHIFT_B 4u
+#define TILE_SHIFT_BIAS 8u
+#define TILE_SHIFT_OUT 12u
+
+// constant `options`
+#define TILE_A_BY_DEPTH 1u         // neighbours along the depth are neighbours in memory, else neighbours along the rows:
+#define TILE_B_BY_DEPTH 2u         // how lanes share out the loads, no more
+#define TILE_BIAS 4u               // bias is bound
+
+// window.flags
+#define TILE_ADD 1u                // to what out holds; else out is only written
+#define TILE_ACROSS 2u             // item + 1 is the next tile of the same rows; else the next tile of the same columns
+#define TILE_MAY_ROUND 4u          // an override may round an f32 operand to the other one's type (never needed)

@@ -1,0 +1,133 @@
+// One group, one tile of 64 x 64: out[i, j] = (out[i, j] +) bias[j] + sum over k of a[i, k] * b[j, k].
+// Reads a, b, bias (f32, f16, bf16) by strides of any sign, so that a transposed operand is one with its strides
+// changed; writes out. Accumulates in f32: 16 products are summed by themselves and then join the total, so a chain is
+// at most 16 + 1024 additions, and the error about 1e-6 of the sum of |a b|.
+// Items: with T = window.tiles, item / T counts tiles down the columns of tiles (TILE_ACROSS: rows), item % T within one.
+// The planner guarantees depth <= 16384, at least 1 of rows, cols and depth, and that out overlaps no operand.
+// A virtual lane has 4 consecutive rows and 4 pairs of columns: a pair is a whole word of a half type.
+#if K_PHASE == 1
+#include "softmax.h"
+#include "tile.h"
+#include "types.h"
+
+#define VIRTUAL_LANES 128u
+#define LANE_ROWS 4u
+#define LANE_COLS 8u
+#define LANE_CELLS 32u
+#define LANES_ACROSS 8u
+#define POOL_STEP 65u                      // one more than a tile is wide: lanes fall on different banks
+#define POOL_B 1040u                       // TILE_DEPTH * POOL_STEP
+#define CELL_ROW(v, r) ((v) / LANES_ACROSS * LANE_ROWS + (r))
+#define CELL_COL(v, c) ((v) % LANES_ACROSS * 2u + ((c) & 1u) + ((c) >> 1u) * 2u * LANES_ACROSS)
+#define TYPE_OF_A (K_C(types) & 15u)
+#define TYPE_OF_B ((K_C(types) >> TILE_SHIFT_B) & 15u)
+#define TYPE_OF_BIAS ((K_C(types) >> TILE_SHIFT_BIAS) & 15u)
+#define TYPE_OF_OUT ((K_C(types) >> TILE_SHIFT_OUT) & 15u)
+
+K_FN float load_a(K_CTX uint row, uint k)
+{
+    K_INDEX at = K_STEP(row, K_P(a_row)) + K_STEP(k, K_P(a_depth));
+    uint word = 0u;
+    if (TYPE_OF_A == TYPE_F32) word = K_LD(a, at);
+    else word = half_to_word(TYPE_OF_A, K_LDH(a, at));
+    return K_FLT(word);
+}
+
+K_FN float load_b(K_CTX uint row, uint k)
+{
+    K_INDEX at = K_STEP(row, K_P(b_row)) + K_STEP(k, K_P(b_depth));
+    uint word = 0u;
+    if (TYPE_OF_B == TYPE_F32) word = K_LD(b, at);
+    else word = half_to_word(TYPE_OF_B, K_LDH(b, at));
+    return K_FLT(word);
+}
+
+K_FN float load_bias(K_CTX uint col)
+{
+    K_INDEX at = K_STEP(col, K_P(bias_col));
+    uint word = 0u;
+    if (TYPE_OF_BIAS == TYPE_F32) word = K_LD(bias, at);
+    else word = half_to_word(TYPE_OF_BIAS, K_LDH(bias, at));
+    return K_FLT(word);
+}
+
+// 16 steps of depth from k0 of the tile's rows of a and b into shared memory; 0 past the ends.
+K_FN void fetch_operands(K_CTX uint row0, uint col0, uint k0)
+{
+    bool a_by_depth = (K_C(options) & TILE_A_BY_DEPTH) != 0u;
+    for (uint e = K_LANE; e < TILE_ROWS * TILE_DEPTH; e += K_LANES) {
+        uint i = a_by_depth ? e / TILE_DEPTH : e % TILE_ROWS;
+        uint k = a_by_depth ? e % TILE_DEPTH : e / TILE_ROWS;
+        float x = 0.0f;
+        if (row0 + i < K_W(rows) && k0 + k < K_W(depth)) x = load_a(K_PASS row0 + i, k0 + k);
+        K_SS(pool, k * POOL_STEP + i, x);
+    }
+    bool b_by_depth = (K_C(options) & TILE_B_BY_DEPTH) != 0u;
+    for (uint e = K_LANE; e < TILE_COLS * TILE_DEPTH; e += K_LANES) {
+        uint j = b_by_depth ? e / TILE_DEPTH : e % TILE_COLS;
+        uint k = b_by_depth ? e % TILE_DEPTH : e / TILE_COLS;
+        float x = 0.0f;
+        if (col0 + j < K_W(cols) && k0 + k < K_W(depth)) x = load_b(K_PASS col0 + j, k0 + k);
+        K_SS(pool, POOL_B + k * POOL_STEP + j, x);
+    }
+}
+
+// Adds what is in shared memory to the cells of every virtual lane.
+K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
+{
+    for (uint s = 0u; s < K_OWN; s++) {
+        uint v = s * K_LANES + K_LANE;
+        float part[LANE_CELLS];
+        K_UNROLL for (uint q = 0u; q < LANE_CELLS; q++) part[q] = 0.0f;
+        if (v < VIRTUAL_LANES)
+            for (uint k = 0u; k < TILE_DEPTH; k++) {
+                float x[LANE_ROWS];
+                K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++) x[r] = K_SL(pool, k * POOL_STEP + CELL_ROW(v, r));
+                K_UNROLL for (uint c = 0u; c < LANE_COLS; c++) {
+                    float y = K_SL(pool, POOL_B + k * POOL_STEP + CELL_COL(v, c));
+                    K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++) part[r * LANE_COLS + c] += x[r] * y;
+                }
+            }
+        K_UNROLL for (uint q = 0u; q < LANE_CELLS; q++) total[s * LANE_CELLS + q] += part[q];
+    }
+}
+
+K_FN void store_cell(K_CTX float value, uint row, uint col)
+{
+    K_INDEX at = K_STEP(row, K_P(out_row)) + K_STEP(col, K_P(out_col));
+    bool add = (K_W(flags) & TILE_ADD) != 0u;
+    float x = value;
+    if ((K_C(options) & TILE_BIAS) != 0u) x += load_bias(K_PASS col);
+    if (TYPE_OF_OUT == TYPE_F32) {
+        if (add) x += K_FLT(K_LD(product, at));
+        K_ST(product, at, K_BITS(x));
+    } else {
+        if (add) x += K_FLT(half_to_word(TYPE_OF_OUT, K_LDH(product, at)));
+        uint word = word_to_half(TYPE_OF_OUT, K_BITS(x));
+        K_STH(product, at, word);
+    }
+}
+#else
+    uint along = K_ITEM % K_W(tiles);
+    uint line = K_ITEM / K_W(tiles);
+    bool across = (K_W(flags) & TILE_ACROSS) != 0u;
+    uint row0 = (across ? line : along) * TILE_ROWS;
+    uint col0 = (across ? along : line) * TILE_COLS;
+    float total[K_OWN * LANE_CELLS];
+    for (uint q = 0u; q < K_OWN * LANE_CELLS; q++) total[q] = 0.0f;
+    for (uint k0 = 0u; k0 < K_W(depth); k0 += TILE_DEPTH) {
+        fetch_operands(K_PASS row0, col0, k0);
+        K_BARRIER();
+        multiply_cells(K_PASS total);
+        K_BARRIER();
+    }
+    for (uint s = 0u; s < K_OWN; s++) {
+        uint v = s * K_LANES + K_LANE;
+        if (v < VIRTUAL_LANES)
+            for (uint q = 0u; q < LANE_CELLS; q++) {
+                uint row = row0 + CELL_ROW(v, q / LANE_COLS);
+                uint col = col0 + CELL_COL(v, q % LANE_COLS);
+                if (row < K_W(rows) && col < K_W(cols)) store_cell(K_PASS total[s * LANE_CELLS + q], row, col);
+            }
+    }
+#endif
