@@ -1,0 +1,146 @@
+// softmax_problem.c - reads a problem of the softmax family: options, types, and the kernels' record.
+#include "loss/softmax.h"
+
+uint32_t softmax_statistics_need(const wane_plan *plan)
+{
+    uint32_t mask = WANE_STATISTIC_MAX | WANE_STATISTIC_SUM | WANE_STATISTIC_TARGET | WANE_STATISTIC_FLAGS;
+    if (softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0) mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
+    return mask;
+}
+
+bool softmax_wants(const softmax_problem *p, wane_role role)
+{
+    int index = wane_plan_find(p->plan, role);
+    return index >= 0 && p->plan->operands[index].written;
+}
+
+static uint32_t type_code(wane_dtype dtype)
+{
+    return dtype == WANE_DTYPE_F16 ? TYPE_F16 : dtype == WANE_DTYPE_BF16 ? TYPE_BF16 : TYPE_F32;
+}
+
+// The gradient's type is that of the logits, or f32; in place it is the logits' own memory.
+static wane_status read_types(softmax_problem *p)
+{
+    wane_context *context = p->plan->context;
+    const wane_plan_operand *logits = &p->plan->operands[p->logits];
+    p->types = type_code(logits->dtype);
+    if (p->grad < 0) return WANE_OK;
+    const wane_plan_operand *grad = &p->plan->operands[p->grad];
+    p->types |= type_code(grad->dtype) << SHIFT_GRAD;
+    if (grad->dtype != logits->dtype && grad->dtype != WANE_DTYPE_F32)
+        return wane_fail(context, WANE_ERROR_DTYPE, "grad_logits", "has type %s: it takes that of logits, %s, or f32",
+                         wane_dtype_name(grad->dtype), wane_dtype_name(logits->dtype));
+    if (!(grad->flags & WANE_OPERAND_IN_PLACE)) return WANE_OK;
+    if (grad->flags & WANE_OPERAND_ACCUMULATE)
+        return wane_fail(context, WANE_ERROR_FLAGS, "grad_logits", "cannot both accumulate and lie over the logits");
+    bool same = grad->dtype == logits->dtype;
+    for (uint32_t d = 0; d < logits->rank; d++) same = same && grad->strides[d] == logits->strides[d];
+    if (!same)
+        return wane_fail(context, WANE_ERROR_STRIDE, "grad_logits", "lies over the logits and must have their type and strides");
+    return WANE_OK;
+}
+
+wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
+{
+    wane_context *context = plan->context;
+    memset(p, 0, sizeof *p);
+    p->plan = plan;
+    p->record = (softmax_record *)(void *)plan->records[0].words;
+    p->logits = wane_plan_find(plan, WANE_ROLE_LOGITS);
+    p->target = wane_plan_find(plan, WANE_ROLE_TARGET);
+    p->weight = wane_plan_find(plan, WANE_ROLE_WEIGHT);
+    p->row_weight = wane_plan_find(plan, WANE_ROLE_ROW_WEIGHT);
+    p->upstream = wane_plan_find(plan, WANE_ROLE_UPSTREAM);
+    p->upstream_lse = wane_plan_find(plan, WANE_ROLE_UPSTREAM_LSE);
+    p->statistics = wane_plan_find(plan, WANE_ROLE_STATISTICS);
+    p->grad = wane_plan_find(plan, WANE_ROLE_GRAD_LOGITS);
+    p->cols = plan->operands[p->logits].extents[1];
+    if (p->cols < 1) return wane_fail(context, WANE_ERROR_EXTENT, "logits", "has no columns: a softmax needs one or more");
+    wane_status status = softmax_read_rows(p);
+    if (status == WANE_OK) status = read_types(p);
+    if (status) return status;
+    if (p->cols > INT32_MAX || p->rows > INT32_MAX)
+        return wane_fail(context, WANE_ERROR_TOO_LARGE, "logits", "rows and columns are at most 2^31 - 1");
+    p->given = p->statistics >= 0 && !plan->operands[p->statistics].written;
+    p->save = p->statistics >= 0 && !p->given;
+    p->mean = softmax_param(plan, WANE_PARAM_REDUCTION) == WANE_REDUCTION_MEAN;
+    p->term = (uint32_t)plan->loss->loss;
+    uint32_t mask = plan->statistics_mask;
+    if (p->given && (softmax_wants(p, WANE_ROLE_ARGMAX) || softmax_wants(p, WANE_ROLE_ACCURACY)))
+        return wane_fail(context, WANE_ERROR_UNSUPPORTED, softmax_wants(p, WANE_ROLE_ARGMAX) ? "argmax" : "accuracy",
+                         "cannot be told from statistics: ask for it in the forward call");
+    if (p->given && softmax_wants(p, WANE_ROLE_ENTROPY) && !(mask & WANE_STATISTIC_SUM_EXP_X))
+        return wane_fail(context, WANE_ERROR_STATISTICS, "entropy", "needs the plane WANE_STATISTIC_SUM_EXP_X: save it by statistics_mask in the forward call, and "
+                         "give that mask");
+    if (p->grad >= 0) p->options |= OPTION_GRAD;
+    if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_ACCUMULATE) p->options |= OPTION_ACCUMULATE;
+    if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_IN_PLACE) p->options |= OPTION_IN_PLACE;
+    if (softmax_param(plan, WANE_PARAM_SOFTCAP) > 0) p->options |= OPTION_SOFTCAP;
+    bool smooth = softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0;
+    if (smooth || (p->save && mask & (WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT))) p->options |= OPTION_WEIGHT_SUMS;
+    if (p->weight >= 0 && p->options & OPTION_WEIGHT_SUMS) p->options |= OPTION_CLASS_WEIGHT;
+    if (softmax_wants(p, WANE_ROLE_ENTROPY) || (p->save && mask & WANE_STATISTIC_SUM_EXP_X)) p->options |= OPTION_ENTROPY;
+    if (softmax_wants(p, WANE_ROLE_ARGMAX) || softmax_wants(p, WANE_ROLE_ACCURACY)) p->options |= OPTION_ARGMAX;
+    if (p->save) p->options |= OPTION_SAVE;
+    return WANE_OK;
+}
+
+// A loss's own parameters, those that are none of the family's, in the registry's order: what its term reads.
+static void put_term(const wane_plan *plan, softmax_record *r)
+{
+    static const wane_param common[] = {WANE_PARAM_REDUCTION, WANE_PARAM_IGNORE_INDEX, WANE_PARAM_LABEL_SMOOTHING,
+                                        WANE_PARAM_TEMPERATURE, WANE_PARAM_SOFTCAP, WANE_PARAM_Z_LOSS};
+    float *own[2] = {&r->term_a, &r->term_b};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->loss->param_count; i++) {
+        wane_param id = wane_loss_param_at(plan->loss, i)->param;
+        bool shared = false;
+        for (uint32_t k = 0; k < sizeof common / sizeof common[0]; k++) shared = shared || common[k] == id;
+        if (!shared && count < 2) *own[count++] = (float)softmax_param(plan, id);
+    }
+}
+
+void softmax_fill_record(softmax_problem *p)
+{
+    const wane_plan *plan = p->plan;
+    softmax_record *r = p->record;
+    r->cols = (uint32_t)p->cols;
+    uint64_t ignore = (uint64_t)(int64_t)softmax_param(plan, WANE_PARAM_IGNORE_INDEX);
+    r->ignore_lo = (uint32_t)ignore;
+    r->ignore_hi = (uint32_t)(ignore >> 32);
+    uint32_t none = 0;
+    r->rows_inner = (uint32_t)p->inner;
+    softmax_put_strides(p, p->logits, &r->logits_outer, &r->logits_row, &r->logits_col);
+    softmax_put_strides(p, p->grad, &r->grad_outer, &r->grad_row, &r->grad_col);
+    softmax_put_strides(p, p->target, &r->target_outer, &r->target_row, NULL);
+    softmax_put_strides(p, p->weight, &none, &none, &r->weight_col);
+    softmax_put_strides(p, p->row_weight, &r->row_weight_outer, &r->row_weight_row, NULL);
+    softmax_put_strides(p, p->upstream, &r->upstream_outer, &r->upstream_row, NULL);
+    softmax_put_strides(p, p->upstream_lse, &r->upstream_lse_outer, &r->upstream_lse_row, NULL);
+    softmax_put_strides(p, p->statistics, &r->statistics_outer, &r->statistics_row, &r->statistics_plane);
+    r->reduction = (uint32_t)softmax_param(plan, WANE_PARAM_REDUCTION);
+    r->statistics_mask = plan->statistics_mask;
+    r->flags = (p->row_weight >= 0 ? HAS_ROW_WEIGHT : 0) | (p->upstream >= 0 ? HAS_UPSTREAM : 0)
+             | (p->upstream_lse >= 0 ? HAS_UPSTREAM_LSE : 0) | (p->weight >= 0 ? HAS_WEIGHT : 0)
+             | (plan->operands[p->target].dtype == WANE_DTYPE_I64 ? HAS_TARGET_I64 : 0);
+    r->partials = SOFTMAX_SCALARS;
+    r->parts = p->parts;
+    r->planes = (uint32_t)wane_round_up(SOFTMAX_SCALARS + (uint64_t)p->parts * SOFTMAX_PART_WORDS, 64);
+    r->plane_rows = (uint32_t)p->batch_rows;
+    r->slices = p->given ? 1 : p->slices;
+    r->slice_cols = p->slice_cols;
+    // a temperature near 0 has an inverse beyond f32, and infinity times a difference of 0 would be NaN
+    double inverse = 1.0 / softmax_param(plan, WANE_PARAM_TEMPERATURE);
+    r->inverse_temperature = inverse < 3.4028234e38 ? (float)inverse : 3.4028234e38f;
+    double cap = softmax_param(plan, WANE_PARAM_SOFTCAP), smooth = softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING);
+    r->softcap = (float)cap;
+    r->inverse_softcap = cap > 0 ? (float)(1.0 / cap) : 0;
+    r->z_loss = (float)softmax_param(plan, WANE_PARAM_Z_LOSS);
+    r->smoothing = (float)smooth;
+    r->smoothing_each = (float)(smooth / (double)p->cols);
+    put_term(plan, r);
+    p->plan->record_count = 1;
+    p->plan->workspace_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * softmax_plane_count(p));
+    p->plan->status_byte = 4 * SOFTMAX_STATUS;
+}
