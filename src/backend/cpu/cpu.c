@@ -8,51 +8,36 @@ extern const wane_backend wane_backend_cpu;
 
 // ---- kernels: one table an instruction set ----
 
-typedef struct isa_row {
+typedef struct cpu_set {
     const char *name;
     wane_cpu_kernel kernels[WANE_KERNEL_COUNT];
-} isa_row;
+} cpu_set;
 
-#define DECLARE(name, isa) void name##__##isa(const wane_cpu_call *call, uint32_t begin, uint32_t end);
-#define WANE_KERNEL(name, NAME, unit) DECLARE(name, generic)
-#include "core/kernels.def"
-static const isa_row isa_generic = {"generic", {
-#define WANE_KERNEL(name, NAME, unit) name##__generic,
-#include "core/kernels.def"
-}};
-#ifdef WANE_CPU_AVX2
-#define WANE_KERNEL(name, NAME, unit) DECLARE(name, avx2)
-#include "core/kernels.def"
-static const isa_row isa_avx2 = {"avx2", {
-#define WANE_KERNEL(name, NAME, unit) name##__avx2,
-#include "core/kernels.def"
-}};
-#endif
-#ifdef WANE_CPU_AVX512
-#define WANE_KERNEL(name, NAME, unit) DECLARE(name, avx512)
-#include "core/kernels.def"
-static const isa_row isa_avx512 = {"avx512", {
-#define WANE_KERNEL(name, NAME, unit) name##__avx512,
-#include "core/kernels.def"
-}};
-#endif
+#include "backend/cpu/sets.h"
 
-enum { ISA_MOST = 3 };
+enum { SETS_MOST = 4 };
 
 // The instruction sets that this processor and system can run, the plainest first.
-static uint32_t usable_isas(const isa_row *rows[ISA_MOST])
+static uint32_t usable_sets(const cpu_set *sets[SETS_MOST])
 {
     uint32_t count = 0;
-    rows[count++] = &isa_generic;
+    sets[count++] = &set_generic;
 #ifdef WANE_CPU_AVX2
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return count;
-    rows[count++] = &isa_avx2;
+    sets[count++] = &set_avx2;
 #endif
 #ifdef WANE_CPU_AVX512
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl"))
-        rows[count++] = &isa_avx512;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq")
+        || !__builtin_cpu_supports("avx512vl"))
+        return count;
+    sets[count++] = &set_avx512;
+#endif
+#ifdef WANE_CPU_AVX512BF16
+    if (__builtin_cpu_supports("avx512bf16")) sets[count++] = &set_avx512bf16;
+#endif
+#ifdef WANE_CPU_NEON
+    sets[count++] = &set_neon;             // every 64-bit Arm has it
 #endif
     return count;
 }
@@ -80,15 +65,15 @@ static void describe_processor(char *text, size_t bytes)
 }
 
 // True if it is there already: a discovery that ran out of memory is begun again.
-static bool add_device(wane_context *context, const char *id, const isa_row *isa, bool hidden)
+static bool add_device(wane_context *context, const char *id, const cpu_set *set, bool hidden)
 {
     for (uint32_t i = 0; i < context->device_count; i++)
         if (strcmp(context->devices[i]->id, id) == 0) return true;
     wane_device *device = wane_device_add(context, &wane_backend_cpu, id);
     if (!device) return false;
     describe_processor(device->name, sizeof device->name);
-    snprintf(device->driver, sizeof device->driver, "wane %s, %s kernels", wane_version(), isa->name);
-    device->native = (void *)isa;
+    snprintf(device->driver, sizeof device->driver, "wane %s, %s kernels", wane_version(), set->name);
+    device->native = (void *)set;
     device->host_memory = true;
     device->hidden = hidden;
     device->trusted = true;
@@ -108,17 +93,17 @@ static bool add_device(wane_context *context, const char *id, const isa_row *isa
 
 static wane_status cpu_discover(wane_context *context, void **state)
 {
-    const isa_row *rows[ISA_MOST];
-    uint32_t count = usable_isas(rows);
+    const cpu_set *sets[SETS_MOST];
+    uint32_t count = usable_sets(sets);
     wane_pool *pool = *state;
     wane_status status = pool ? WANE_OK : wane_pool_create(context, &pool);
     if (status) return status;
     *state = pool;
-    bool good = add_device(context, "cpu", rows[count - 1], false);
+    bool good = add_device(context, "cpu", sets[count - 1], false);
     for (uint32_t i = 0; i < count && good; i++) {
         char id[32];
-        snprintf(id, sizeof id, "cpu:%s", rows[i]->name);
-        good = add_device(context, id, rows[i], true);
+        snprintf(id, sizeof id, "cpu:%s", sets[i]->name);
+        good = add_device(context, id, sets[i], true);
     }
     return good ? WANE_OK : wane_no_memory(context);
 }
@@ -219,7 +204,7 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
 {
     (void)program;
     (void)recorder;
-    const isa_row *isa = device->native;
+    const cpu_set *set = device->native;
     wane_pool *pool = pool_of(device->context);
     for (uint32_t i = 0; i < plan->pass_count; i++) {
         const wane_pass *pass = &plan->passes[i];
@@ -234,7 +219,7 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
             call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
                                                  + slot->byte_offset + (int64_t)slot->origin_bytes) : NULL;
         }
-        range_job job = {isa->kernels[pass->kernel], &call, pass->items, part_count(pool, pass)};
+        range_job job = {set->kernels[pass->kernel], &call, pass->items, part_count(pool, pass)};
         wane_pool_run(pool, job.parts, run_part, &job);
     }
     return WANE_OK;
