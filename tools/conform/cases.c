@@ -1,20 +1,34 @@
-// cases.c - the list of cases, made from the registry: every loss over shapes, parameters, roles, values and ways to
-// call. Parameters are swept over their ranges, choices over their names, roles over the loss's list.
-#include "conform.h"
+// cases.c - the list of cases and their names: what the files of the families (family_*.c) make theirs with.
+#include "family.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct maker {
-    conform_list *list;
-    const char *filter;
-    uint64_t seed;
-    bool full;
-    bool thin;                              // only what this loss does not share with the first of its family
-    const wane_loss_info *loss;
-    uint64_t optional, outputs, gradients;
-    conform_case c;                         // the one being described
-} maker;
+// ---- families ----
+
+#define CONFORM_FAMILY(name) extern const conform_family conform_family_##name;
+#include "families.def"
+#undef CONFORM_FAMILY
+
+static const conform_family *const families[] = {
+#define CONFORM_FAMILY(name) &conform_family_##name,
+#include "families.def"
+#undef CONFORM_FAMILY
+};
+
+const conform_family *conform_family_of(const wane_loss_info *loss)
+{
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (strcmp(families[i]->name, loss->family) == 0) return families[i];
+    return NULL;
+}
+
+const conform_values *conform_values_named(const conform_maker *m, const char *name)
+{
+    const conform_values *v = m->family->values;
+    while (v->name && strcmp(v->name, name) != 0) v++;
+    return v->name ? v : NULL;
+}
 
 bool conform_glob(const char *pattern, const char *text)
 {
@@ -67,7 +81,7 @@ static void append_params(text_end *end, const conform_case *c)
     }
 }
 
-static void append_roles(text_end *end, const maker *m)
+static void append_roles(text_end *end, const conform_maker *m)
 {
     const conform_case *c = &m->c;
     const wane_role_info *role;
@@ -84,16 +98,31 @@ static void append_roles(text_end *end, const maker *m)
             if (c->outputs & CONFORM_BIT(role->role)) append(end, ".only_", role->name);
 }
 
-static void make_name(const maker *m, const char *prefix, char *name)
+static void append_shape(text_end *end, const conform_case *c)
+{
+    const struct { char letter; int64_t extent; } parts[] = {
+        {'r', c->rows}, {'c', c->cols}, {'d', c->dim}, {'g', c->groups}, {'p', c->pairs}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char number[32];
+        snprintf(number, sizeof number, "%c%lld", parts[i].letter, (long long)parts[i].extent);
+        if (i == 0 || parts[i].extent) append(end, number, "");
+    }
+}
+
+static void make_name(const conform_maker *m, const char *prefix, char *name)
 {
     static const char *const layouts[LAYOUT_COUNT] = {"", "reversed", "columns", "broadcast", "windows"};
     static const char *const memories[MEMORY_COUNT] = {"", "exact", "buffer", "recorder"};
     const conform_case *c = &m->c;
-    char shape[64], batches[32];
-    snprintf(shape, sizeof shape, ".f32%s.r%lldc%lld", prefix, (long long)c->rows, (long long)c->cols);
+    char batches[32];
     snprintf(batches, sizeof batches, "batches%u", c->batches);
     text_end end = {name, CONFORM_NAME};
-    append(&end, c->loss->name, shape);
+    append(&end, c->loss->name, ".");
+    append(&end, wane_dtype_name(c->dtype), "");
+    if (c->grad_dtype != c->dtype) append(&end, "_", wane_dtype_name(c->grad_dtype));
+    append(&end, prefix, ".");
+    append_shape(&end, c);
+    if (c->variant) append(&end, ".", c->family->variants[c->variant]);
     append_params(&end, c);
     append_roles(&end, m);
     if (c->calls == CALLS_BACKWARD) append(&end, ".", "backward");
@@ -108,31 +137,33 @@ static void make_name(const maker *m, const char *prefix, char *name)
 
 // ---- adding ----
 
-static void start(maker *m, int64_t rows, int64_t cols)
+void conform_start(conform_maker *m, int64_t rows, int64_t cols)
 {
     memset(&m->c, 0, sizeof m->c);
     m->c.loss = m->loss;
     m->c.rows = rows;
     m->c.cols = cols;
     m->c.outputs = m->outputs;
-    m->c.values = conform_values_table;
+    m->c.values = m->family->values;
+    m->c.family = m->family;
+    m->c.dtype = m->c.grad_dtype = WANE_DTYPE_F32;
 }
 
-static void set(maker *m, const wane_param_info *info, double value)
+void conform_set(conform_maker *m, const wane_param_info *info, double value)
 {
     m->c.param_given[info->param] = true;
     m->c.param[info->param] = value;
 }
 
-static void set_reduction(maker *m, uint32_t which)
+void conform_set_reduction(conform_maker *m, uint32_t which)
 {
     const wane_param_info *info;
     for (uint32_t i = 0; (info = wane_loss_param_at(m->loss, i)); i++)
         if (info->kind == WANE_KIND_CHOICE && info->param == WANE_PARAM_REDUCTION)
-            set(m, info, (double)(which % (uint32_t)(info->highest + 1)));
+            conform_set(m, info, (double)(which % (uint32_t)(info->highest + 1)));
 }
 
-static void add_named(maker *m, const char *prefix)
+void conform_add_named(conform_maker *m, const char *prefix)
 {
     conform_list *list = m->list;
     make_name(m, prefix, m->c.name);
@@ -153,12 +184,12 @@ static void add_named(maker *m, const char *prefix)
     list->cases[list->count++] = m->c;
 }
 
-static void add(maker *m) { add_named(m, ""); }
+void conform_add(conform_maker *m) { conform_add_named(m, ""); }
 
 // ---- parameters ----
 
 // Values of a parameter worth trying, inside its range and other than the default. Returns their number.
-static uint32_t ladder(const wane_param_info *info, double values[16])
+uint32_t conform_ladder(const wane_param_info *info, double values[16])
 {
     static const double reals[] = {0.1, 0.3, 0.5, 0.7, 1, 1.5, 2, 8, 30};
     static const double integers[] = {0, 1, -1, 7, -2147483648.0, 2147483647.0, 1099511627776.0};
@@ -178,289 +209,40 @@ static uint32_t ladder(const wane_param_info *info, double values[16])
     return count;
 }
 
-static void any_value(maker *m, const wane_param_info *info, conform_random *random)
+void conform_set_any(conform_maker *m, const wane_param_info *info, conform_random *random)
 {
     double values[16];
-    uint32_t count = ladder(info, values);
-    if (count) set(m, info, values[conform_below(random, count)]);
+    uint32_t count = conform_ladder(info, values);
+    if (count) conform_set(m, info, values[conform_below(random, count)]);
 }
 
 // Every parameter but the integers at something other than its default.
-static void set_all(maker *m, conform_random *random)
+void conform_set_all(conform_maker *m, conform_random *random)
 {
     const wane_param_info *info;
     for (uint32_t i = 0; (info = wane_loss_param_at(m->loss, i)); i++)
-        if (info->kind == WANE_KIND_REAL) any_value(m, info, random);
+        if (info->kind == WANE_KIND_REAL) conform_set_any(m, info, random);
 }
 
-static void make_params(maker *m)
-{
-    static const int64_t shapes[][2] = {{5, 33}, {3, 1025}, {1, 66000}};
-    const wane_param_info *info;
-    uint32_t turn = 0;
-    for (uint32_t i = 0; (info = wane_loss_param_at(m->loss, i)); i++) {
-        double values[16];
-        uint32_t count = ladder(info, values);
-        for (uint32_t v = 0; v < count; v++)
-            for (uint32_t s = 0; s < (m->full ? 3u : 1u); s++) {
-                start(m, shapes[s][0], shapes[s][1]);
-                set_reduction(m, turn++);
-                set(m, info, values[v]);
-                m->c.calls = turn % 4 == 3 ? CALLS_BACKWARD : CALLS_FUSED;
-                if (info->kind == WANE_KIND_INTEGER) {
-                    m->c.wide_index = values[v] > 2147483647.0 || turn % 2;
-                    m->c.values = conform_values_named("ignored");
-                }
-                add(m);
-            }
-    }
-}
+// ---- ordinary numbers ----
 
-// ---- shapes ----
+int64_t conform_any_column(conform_inputs *in) { return (int64_t)conform_below(&in->random, (uint64_t)in->cols); }
 
-static void make_shapes(maker *m)
-{
-    static const int64_t rows[] = {1, 2, 5, 64, 130, 300};
-    static const int64_t cols[] = {1, 2, 3, 31, 33, 127, 128, 129, 1000, 1025, 5003};
-    static const int64_t wide[][2] = {{1, 65536}, {3, 65537}, {64, 65537}, {2, 262144}, {1, 1048576}, {1, 1100000}};
-    for (uint32_t j = 0; j < 11; j++)
-        for (uint32_t i = 0; i < 6; i++) {
-            bool chosen = i == j % 6 || (i == (j + 3) % 6 && !m->thin);
-            if (m->full ? rows[i] * cols[j] > 1600000 : !chosen || rows[i] * cols[j] > 400000) continue;
-            start(m, rows[i], cols[j]);
-            m->c.calls = (i + j) % 3 == 2 ? CALLS_BACKWARD : CALLS_FUSED;
-            add(m);
-        }
-    for (uint32_t i = 0; i < 6; i++) {
-        if (!m->full && (i == 2 || i > 3 || (m->thin && i != 1))) continue;
-        start(m, wide[i][0], wide[i][1]);
-        add(m);
-        m->c.calls = CALLS_BACKWARD;
-        if (m->full) add(m);
-    }
-    for (uint32_t reduction = 0; reduction < 3 && !m->thin; reduction++) {   // no rows at all
-        start(m, 0, 7);
-        set_reduction(m, reduction);
-        m->c.inputs = reduction == 1 ? m->optional : 0;
-        add(m);
-        m->c.calls = CALLS_BACKWARD;
-        add(m);
-    }
-}
-
-// ---- roles ----
-
-static void make_inputs(maker *m)
-{
-    for (uint32_t a = 0; a < CONFORM_IDS; a++)
-        for (uint32_t b = a; b < CONFORM_IDS; b++) {
-            uint64_t bits = CONFORM_BIT(a) | CONFORM_BIT(b);
-            if ((bits & m->optional) != bits) continue;
-            for (uint32_t reduction = 0; reduction < 3; reduction++) {
-                if (a != b && !m->full && reduction != (a + b) % 3) continue;
-                start(m, 7, 65);
-                set_reduction(m, reduction);
-                m->c.inputs = bits;
-                m->c.calls = (a + b + reduction) % 2 ? CALLS_BACKWARD : CALLS_FUSED;
-                add(m);
-            }
-        }
-    for (uint32_t reduction = 0; reduction < 3; reduction++)
-        for (uint32_t way = 0; way < 2; way++) {
-            start(m, way ? 3 : 7, way ? 66003 : 65);
-            set_reduction(m, reduction);
-            m->c.inputs = m->optional;
-            add(m);
-        }
-}
-
-// One output alone, of a fused row, of a split row, and from statistics.
-static void make_outputs(maker *m)
+void conform_fill_ordinary(conform_inputs *in)
 {
     const wane_role_info *role;
-    for (uint32_t i = 0; (role = wane_loss_role_at(m->loss, i)); i++) {
-        if (!(m->outputs & CONFORM_BIT(role->role))) continue;
-        for (uint32_t way = 0; way < 3; way++) {
-            start(m, 13, way == 1 ? 65600 : 37);
-            m->c.outputs = CONFORM_BIT(role->role);
-            m->c.values = conform_values_named("mixed");
-            if (way == 2) m->c.calls = CALLS_BACKWARD;
-            if (way == 2 && !conform_from_statistics(role)) continue;
-            set_reduction(m, m->full ? way : 2);
-            add(m);
-        }
+    for (uint32_t r = 0; (role = wane_loss_role_at(in->c->loss, r)); r++) {
+        bool weight = role->role == WANE_ROLE_WEIGHT || role->role == WANE_ROLE_ROW_WEIGHT;
+        bool index = (role->types & WANE_TYPES_INDEX) && !(role->types & WANE_TYPES_FLOAT);
+        double *data = in->of[role->role];
+        for (int64_t i = 0; data && i < in->count[role->role]; i++)
+            data[i] = index    ? (double)conform_any_column(in)
+                      : weight ? 0.25 + 1.75 * conform_uniform(&in->random)
+                               : conform_normal(&in->random);
     }
 }
 
-// ---- values ----
-
-static void make_values(maker *m)
-{
-    static const int64_t shapes[][2] = {{13, 37}, {25, 130}, {13, 66001}, {130, 1025}, {24, 1}, {30, 2}};
-    uint32_t turn = 0;
-    for (const conform_values *v = conform_values_table + 1; v->name; v++, turn++)
-        for (uint32_t s = 0; s < 6; s++)
-            for (uint32_t way = 0; way < 4; way++) {
-                // plain, all inputs, all parameters, both
-                bool wanted = s == 0 ? way == 0 : s == 1 ? way == 3 : s == 2 ? way == 0 && v->flags & VALUES_QUICK_SPLIT : 0;
-                if (!m->full && !wanted && !(s == 5 && way == 0 && turn % 3 == 0)) continue;
-                if (m->thin && s != 1 && v->flags != VALUES_QUICK_SPLIT) continue;
-                if (s == 2 && way && !(v->flags & VALUES_QUICK_SPLIT)) continue;
-                start(m, shapes[s][0], shapes[s][1]);
-                set_reduction(m, turn + s + way);
-                conform_random random = {.state = (uint64_t)turn * 64 + s * 8 + way};
-                if (way & 1 || v->flags & VALUES_WEIGHTS) m->c.inputs = m->optional;
-                if (way & 2) set_all(m, &random);
-                m->c.values = v;
-                m->c.calls = (turn + s) % 3 == 1 ? CALLS_BACKWARD : CALLS_FUSED;
-                add(m);
-            }
-}
-
-// ---- ways to call ----
-
-static void make_calls(maker *m)
-{
-    for (uint32_t way = 0; way < 5; way++)
-        for (uint32_t reduction = 0; reduction < 3; reduction++)
-            for (uint32_t s = 0; s < 2; s++) {
-                if (s && !m->full && reduction != way % 3) continue;
-                start(m, s ? 3 : 9, s ? 65537 : 130);
-                set_reduction(m, reduction);
-                if (way == 0) m->c.outputs &= ~m->gradients;
-                if (way == 1) m->c.outputs |= CONFORM_BIT(WANE_ROLE_STATISTICS);
-                m->c.calls = way == 2 || way == 4 ? CALLS_BACKWARD : CALLS_FUSED;
-                m->c.accumulate = way >= 3;
-                m->c.values = conform_values_named(s || way < 3 ? "plain" : "mixed");
-                add(m);
-            }
-}
-
-static void make_views(maker *m)
-{
-    for (uint32_t layout = LAYOUT_REVERSED; layout < LAYOUT_COUNT; layout++)
-        for (uint32_t way = 0; way < 4; way++)
-            for (uint32_t s = 0; s < (m->full ? 3u : 2u); s++) {
-                if (layout == LAYOUT_WINDOWS && (!m->full || s)) continue;
-                if (s && !m->full && way != layout % 4) continue;
-                start(m, s ? 4 : 11, s == 1 ? 66100 : s ? 2100 : 70);
-                if (layout == LAYOUT_WINDOWS) m->c.rows = 4, m->c.cols = 5003;
-                set_reduction(m, way + s);
-                m->c.layout = (conform_layout)layout;
-                m->c.inputs = way == 1 ? m->optional : 0;
-                m->c.calls = way & 1 ? CALLS_BACKWARD : CALLS_FUSED;
-                m->c.accumulate = way >= 2;
-                m->c.wide_index = way == 2;
-                m->c.memory = way == 3 ? MEMORY_BUFFER : MEMORY_HOST;
-                add(m);
-            }
-}
-
-static void make_memory(maker *m)
-{
-    for (uint32_t memory = MEMORY_EXACT; memory < MEMORY_COUNT; memory++)
-        for (uint32_t way = 0; way < 4; way++) {
-            start(m, way == 3 ? 3 : 70, way == 3 ? 65700 : 129);
-            set_reduction(m, memory + way);
-            m->c.memory = (conform_memory)memory;
-            m->c.inputs = way == 1 ? m->optional : 0;
-            m->c.calls = way == 2 ? CALLS_BACKWARD : CALLS_FUSED;
-            m->c.accumulate = way == 1;
-            m->c.wide_index = way == 1;
-            m->c.values = conform_values_named(way == 2 ? "mixed" : "plain");
-            add(m);
-        }
-    for (uint32_t way = 0; way < 6; way++) {
-        static const uint32_t batches[] = {2, 7};
-        for (uint32_t b = 0; b < 2; b++) {
-            start(m, way == 5 ? 40 : 300, way == 5 ? 65537 : 33);
-            if (way == 5 && !m->full) m->c.rows = 10;
-            set_reduction(m, way + b);
-            m->c.batches = batches[b];
-            m->c.inputs = way == 1 ? m->optional : 0;
-            m->c.calls = way == 2 || way == 5 ? CALLS_BACKWARD : CALLS_FUSED;
-            m->c.accumulate = way == 3;
-            m->c.memory = way == 4 ? MEMORY_EXACT : MEMORY_HOST;
-            m->c.values = conform_values_named(way >= 3 ? "mixed" : "plain");
-            add(m);
-        }
-    }
-    // more rows than one part of a reduction holds
-    for (uint32_t reduction = 0; reduction < 3; reduction++) {
-        start(m, 40000, 3);
-        set_reduction(m, reduction);
-        m->c.values = conform_values_named(reduction ? "mixed" : "plain");
-        m->c.batches = reduction == 1 ? 3 : 0;
-        add(m);
-    }
-    static const char *const classes[] = {"plain", "bad", "ignored", "mixed"};
-    for (uint32_t i = 0; i < 4; i++) {
-        start(m, 13, 37);
-        set_reduction(m, i);
-        m->c.wide_index = true;
-        m->c.values = conform_values_named(classes[i]);
-        add(m);
-    }
-}
-
-// ---- anything with anything ----
-
-static void random_shape(maker *m, conform_random *random)
-{
-    uint64_t kind = conform_below(random, 16);
-    int64_t rows = 1 + (int64_t)conform_below(random, kind < 8 ? 20 : 200);
-    int64_t cols = 1 + (int64_t)conform_below(random, kind < 4 ? 12 : kind < 10 ? 200 : 1400);
-    if (kind == 15) {
-        rows = 1 + (int64_t)conform_below(random, 4);
-        cols = 65536 + (int64_t)conform_below(random, 4000);
-    }
-    start(m, rows, cols);
-}
-
-static void make_random(maker *m, uint32_t count)
-{
-    uint32_t values = 0;
-    while (conform_values_table[values].name) values++;
-    for (uint32_t i = 0; i < count; i++) {
-        conform_random random = {.state = m->seed * 1000003 + (uint64_t)m->loss->loss * 7919 + i};
-        const wane_param_info *info;
-        char prefix[32];
-        random_shape(m, &random);
-        for (uint32_t k = 0; (info = wane_loss_param_at(m->loss, k)); k++)
-            if (conform_below(&random, 3) == 0) any_value(m, info, &random);
-        set_reduction(m, (uint32_t)conform_below(&random, 3));
-        m->c.values = &conform_values_table[conform_below(&random, 2) ? conform_below(&random, values) : 0];
-        m->c.inputs = conform_next(&random) & m->optional;
-        if (m->c.values->flags & VALUES_WEIGHTS) m->c.inputs = m->optional;
-        m->c.calls = conform_below(&random, 3) ? CALLS_FUSED : CALLS_BACKWARD;
-        m->c.accumulate = conform_below(&random, 4) == 0;
-        m->c.wide_index = conform_below(&random, 3) == 0;
-        if (conform_below(&random, 3) == 0) m->c.layout = (conform_layout)conform_below(&random, LAYOUT_WINDOWS);
-        if (conform_below(&random, 3) == 0) m->c.memory = (conform_memory)conform_below(&random, MEMORY_COUNT);
-        if (conform_below(&random, 5) == 0) m->c.batches = 2 + (uint32_t)conform_below(&random, 5);
-        snprintf(prefix, sizeof prefix, ".random%u", i);
-        add_named(m, prefix);
-    }
-}
-
-// ---- the project's figures ----
-// They are cross-entropy's: a link that bends multiplies n's rounding by its own condition, which its oracle judges.
-
-static void make_figures(maker *m)
-{
-    static const int64_t cols[] = {10, 1000, 32768, 131072, 262144};
-    for (const conform_values *v = conform_values_table; v->name; v++)
-        for (uint32_t i = 0; i < 5 && v->flags & VALUES_FIGURES; i++)
-            for (uint32_t calls = 0; calls < 2; calls++) {
-                if (!m->full && (i == 3 || (calls && i < 4))) continue;
-                start(m, cols[i] < 2000 ? 200 : cols[i] < 40000 ? (m->full ? 40 : 8) : m->full ? 8 : 2, cols[i]);
-                set_reduction(m, WANE_REDUCTION_NONE);
-                m->c.values = v;
-                m->c.calls = calls ? CALLS_BACKWARD : CALLS_FUSED;
-                m->c.figures = true;
-                add(m);
-            }
-}
+// ---- all of them ----
 
 // Whether an earlier loss has the same family.
 static bool has_sibling(uint32_t index)
@@ -474,7 +256,8 @@ void conform_make_cases(conform_list *list, bool full, uint64_t seed, const char
 {
     const wane_loss_info *loss;
     for (uint32_t i = 0; (loss = wane_loss_at(i)); i++) {
-        maker m;
+        conform_maker m;
+        if (!conform_family_of(loss)) continue;
         memset(&m, 0, sizeof m);
         m.list = list;
         m.filter = filter;
@@ -482,20 +265,10 @@ void conform_make_cases(conform_list *list, bool full, uint64_t seed, const char
         m.full = full;
         m.thin = !full && has_sibling(i);
         m.loss = loss;
+        m.family = conform_family_of(loss);
         m.optional = conform_roles(loss, WANE_DIRECTION_IN, WANE_NEED_OPTIONAL);
         m.outputs = conform_outputs(loss);
         m.gradients = conform_roles(loss, WANE_DIRECTION_GRAD, -1);
-        make_shapes(&m);
-        make_params(&m);
-        make_values(&m);
-        if (!m.thin) {
-            make_inputs(&m);
-            make_outputs(&m);
-            make_calls(&m);
-            make_views(&m);
-            make_memory(&m);
-        }
-        if (loss->loss == WANE_LOSS_CROSS_ENTROPY) make_figures(&m);
-        make_random(&m, full ? 2000 : m.thin ? 30 : 60);
+        m.family->make(&m);
     }
 }

@@ -1,5 +1,6 @@
 // conform.h - the parts of the conformance test: cases made from the registry, inputs, calls, judgement, isolation,
-// reports. Nothing here names a loss: a new one gets its cases from its row in losses.def.
+// reports. Nothing here names a loss: a new one gets its cases from its row in losses.def, and a new family of losses
+// brings a file of its own (family.h).
 #ifndef WANE_TOOLS_CONFORM_H
 #define WANE_TOOLS_CONFORM_H
 
@@ -44,11 +45,16 @@ typedef enum conform_memory {
 } conform_memory;
 
 struct conform_values;
+struct conform_family;
 
 typedef struct conform_case {
     char name[CONFORM_NAME];
     const wane_loss_info *loss;
-    int64_t rows, cols;                     // 0 rows is allowed
+    const struct conform_family *family;
+    // The named extents of losses.def; those that the loss does not have stay 0. 0 rows is allowed.
+    int64_t rows, cols, dim, groups, pairs;
+    wane_dtype dtype, grad_dtype;           // of operands that may be half types, and of their gradients
+    uint32_t variant;                       // the family's own: 0, or an index into its variant names
     uint64_t inputs;                        // 1 << role: the optional inputs that are given
     uint64_t outputs;                       // 1 << role; those that the calls cannot make are left out
     bool param_given[CONFORM_IDS];
@@ -79,12 +85,14 @@ bool conform_glob(const char *pattern, const char *text);   // * and ?
 bool conform_is_input(const wane_role_info *role);
 uint64_t conform_roles(const wane_loss_info *loss, int direction, int need);      // need < 0: any
 uint64_t conform_outputs(const wane_loss_info *loss);                             // statistics not among them
-bool conform_from_statistics(const wane_role_info *role);   // whether a call with given statistics can make it
 double conform_param(const conform_case *c, wane_param param, double absent);
 // The extents of a role in a case, as many as the result says.
 uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32_t planes, int64_t extents[4]);
+wane_dtype conform_type(const conform_case *c, const wane_role_info *role);
 // How far a role's output may be off, in units of the oracle's scale; 0: not at all.
 double conform_tolerance(wane_role role);
+// What storing a value in a type may add to that: half a unit in its last place.
+double conform_rounding(wane_dtype dtype, double value);
 
 // ---- numbers by seed (random.c) ----
 
@@ -96,12 +104,12 @@ double conform_uniform(conform_random *random);             // [0, 1)
 double conform_normal(conform_random *random);              // the same on every machine: no library function in it
 uint64_t conform_below(conform_random *random, uint64_t bound);
 
-// ---- values of inputs (values.c) ----
+// ---- values of inputs ----
 
 // What the dense inputs of a case hold, by role id; indices and integers as doubles too.
 typedef struct conform_inputs {
     const conform_case *c;
-    int64_t rows, cols;
+    int64_t rows, cols;                     // the case's, for short
     double *of[CONFORM_IDS];                // NULL where not given
     int64_t count[CONFORM_IDS];
     conform_random random;
@@ -118,12 +126,8 @@ enum {
 typedef struct conform_values {
     const char *name;
     uint32_t flags;
-    void (*fill)(conform_inputs *in);       // changes plain values
+    void (*fill)(conform_inputs *in);       // changes ordinary values
 } conform_values;
-
-extern const conform_values conform_values_table[];         // [0] is plain; ends with a NULL name
-const conform_values *conform_values_named(const char *name);
-void conform_fill(conform_inputs *in);
 
 // ---- a device (session.c) ----
 
@@ -209,6 +213,9 @@ void conform_execute(conform_session *session, const conform_case *c, conform_re
 void conform_judge(conform_run *run, const conform_tensor *t, const char *call);
 void conform_judge_figures(conform_run *run);
 bool conform_is_trivial(const conform_run *run);
+void conform_note_figure(conform_result *result, int figure, double value);
+// The tensor of the last call that made this output; NULL if none did.
+const conform_tensor *conform_made(const conform_run *run, wane_role role);
 extern const char *const conform_figure_names[FIGURE_COUNT];
 extern const double conform_figure_limits[FIGURE_COUNT];
 

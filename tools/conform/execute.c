@@ -1,5 +1,5 @@
 // execute.c - runs one case: inputs, the oracle, one call or two through the public API, and what each must leave alone.
-#include "conform.h"
+#include "family.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +87,9 @@ static bool make_inputs(conform_run *run)
     in.cols = run->c->cols;
     in.random.state = run->c->seed;
     if (!allocate_inputs(run, &in)) return false;
-    conform_fill(&in);
+    if (run->c->family->fill) run->c->family->fill(&in);
+    else conform_fill_ordinary(&in);
+    if (run->c->values->fill) run->c->values->fill(&in);
     for (uint32_t i = 0; i < run->tensor_count; i++) {
         conform_tensor *t = &run->tensors[i];
         conform_tensor_store(t, in.of[t->role->role]);
@@ -144,8 +146,9 @@ static bool start_accumulating(conform_run *run, conform_tensor *t)
     conform_random random = {.state = run->c->seed ^ 0xacc};
     t->previous = malloc((size_t)(t->count + 1) * sizeof *t->previous);
     if (!t->previous) return no_memory(run);
-    for (int64_t i = 0; i < t->count; i++) t->previous[i] = (double)(float)conform_normal(&random);
+    for (int64_t i = 0; i < t->count; i++) t->previous[i] = conform_normal(&random);
     conform_tensor_store(t, t->previous);
+    conform_tensor_load(t, t->previous);
     return true;
 }
 
@@ -398,20 +401,15 @@ static bool find_mask(conform_run *run)
     if (!conform_roles(run->c->loss, WANE_DIRECTION_STATE, -1)) return true;
     if (!check(&k, "wane_statistics_need", wane_statistics_need(run->session->context, &desc, &run->statistics_mask)))
         return false;
-    // entropy from statistics needs a plane of its own: in half of the shapes
-    if (run->c->cols % 2 && run->c->outputs & CONFORM_BIT(WANE_ROLE_ENTROPY)) run->statistics_mask |= WANE_STATISTIC_SUM_EXP_X;
+    if (run->c->family->more_planes) run->statistics_mask |= run->c->family->more_planes(run->c);
     return true;
 }
 
+// What a call with given statistics can make.
 static uint64_t second_outputs(const conform_run *run)
 {
-    uint64_t roles = 0;
-    const wane_role_info *role;
-    for (uint32_t i = 0; (role = wane_loss_role_at(run->c->loss, i)); i++) {
-        bool missing = role->role == WANE_ROLE_ENTROPY && !(run->statistics_mask & WANE_STATISTIC_SUM_EXP_X);
-        if (conform_from_statistics(role) && !missing) roles |= CONFORM_BIT(role->role);
-    }
-    return roles & run->c->outputs & ~CONFORM_BIT(WANE_ROLE_STATISTICS);
+    uint64_t roles = run->c->outputs & ~CONFORM_BIT(WANE_ROLE_STATISTICS);
+    return run->c->family->not_from_statistics ? roles & ~run->c->family->not_from_statistics(run) : roles;
 }
 
 static bool do_backward(conform_run *run)

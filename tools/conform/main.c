@@ -1,7 +1,7 @@
 // main.c - the command line of the conformance test.
 #include "wane_conform.h"
 
-#include "conform.h"
+#include "family.h"
 
 #include <errno.h>
 #include <math.h>
@@ -119,6 +119,10 @@ int wane_conform_main(int argc, char **argv)
     if (options.support) return conform_support(&options);
     conform_list list = {0};
     conform_make_cases(&list, options.full, options.seed, options.filter);
+    const wane_loss_info *loss;
+    for (uint32_t i = 0; (loss = wane_loss_at(i)); i++)
+        if (!conform_family_of(loss))
+            fprintf(stderr, "wane-conform: no cases for %s: its family, %s, has no file in tools/conform\n", loss->name, loss->family);
     int code = 1;
     if (list.failed) {
         fprintf(stderr, "wane-conform: no memory for the list of cases\n");

@@ -1,6 +1,7 @@
 // roles.c - what the registry says about the operands of a case.
-#include "conform.h"
+#include "family.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,16 @@ double conform_tolerance(wane_role role)
 #include "tolerance.def"
         ;
     return tolerances[role] * epsilon;
+}
+
+double conform_rounding(wane_dtype dtype, double value)
+{
+    static const double roundings[][2] = {
+#define ORACLE_ROUNDING(TYPE, eps, least) [WANE_DTYPE_##TYPE] = {eps, least},
+#include "tolerance.def"
+    };
+    if (dtype != WANE_DTYPE_F16 && dtype != WANE_DTYPE_BF16) return 0;
+    return roundings[dtype][0] * fabs(value) * (1 + 0x1p-10) + roundings[dtype][1];
 }
 
 bool conform_is_input(const wane_role_info *role) { return role->direction == WANE_DIRECTION_IN; }
@@ -34,11 +45,6 @@ uint64_t conform_outputs(const wane_loss_info *loss)
     return conform_roles(loss, WANE_DIRECTION_OUT, -1) | conform_roles(loss, WANE_DIRECTION_GRAD, -1);
 }
 
-bool conform_from_statistics(const wane_role_info *role)
-{
-    return role->role != WANE_ROLE_ARGMAX && role->role != WANE_ROLE_ACCURACY;
-}
-
 double conform_param(const conform_case *c, wane_param param, double absent)
 {
     if (c->param_given[param]) return c->param[param];
@@ -50,18 +56,19 @@ double conform_param(const conform_case *c, wane_param param, double absent)
 
 static int64_t extent(const conform_case *c, const char *name, size_t length, uint32_t planes)
 {
-    if (strncmp(name, "rows", length) == 0) return c->rows;
-    if (strncmp(name, "cols", length) == 0) return c->cols;
-    if (strncmp(name, "planes", length) == 0) return planes;
-    if (strncmp(name, "reduced", length) == 0)
-        return conform_param(c, WANE_PARAM_REDUCTION, WANE_REDUCTION_NONE) == WANE_REDUCTION_NONE ? c->rows : 1;
-    // an extent that no case sets yet
-    return name[0] >= '0' && name[0] <= '9' ? strtol(name, NULL, 10) : 16;
+    bool whole = conform_param(c, WANE_PARAM_REDUCTION, WANE_REDUCTION_NONE) == WANE_REDUCTION_NONE;
+    const struct { const char *name; int64_t extent; } extents[] = {
+        {"rows", c->rows}, {"cols", c->cols}, {"dim", c->dim}, {"groups", c->groups}, {"pairs", c->pairs},
+        {"planes", planes}, {"reduced", whole ? c->rows : 1}};
+    for (size_t i = 0; i < sizeof extents / sizeof extents[0]; i++)
+        if (strlen(extents[i].name) == length && strncmp(name, extents[i].name, length) == 0) return extents[i].extent;
+    return name[0] >= '0' && name[0] <= '9' ? strtol(name, NULL, 10) : 0;   // a family says what its other names mean
 }
 
 uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32_t planes, int64_t extents[4])
 {
-    uint32_t rank = 0;
+    uint32_t rank = c->family && c->family->shape ? c->family->shape(c, role, extents) : 0;
+    if (rank) return rank;
     for (const char *at = role->shape; rank < 4;) {
         size_t length = strcspn(at, ",");
         extents[rank++] = extent(c, at, length, planes);
@@ -69,4 +76,15 @@ uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32
         at += length + 1;
     }
     return rank;
+}
+
+wane_dtype conform_type(const conform_case *c, const wane_role_info *role)
+{
+    wane_dtype special = c->family && c->family->type ? c->family->type(c, role) : (wane_dtype)0;
+    if (special) return special;
+    wane_dtype wanted = role->direction == WANE_DIRECTION_GRAD ? c->grad_dtype : c->dtype;
+    if (wanted && role->types & 1u << wanted) return wanted;
+    if (role->types & 1u << WANE_DTYPE_F32) return WANE_DTYPE_F32;
+    if ((role->types & WANE_TYPES_INDEX) == WANE_TYPES_INDEX) return c->wide_index ? WANE_DTYPE_I64 : WANE_DTYPE_I32;
+    return role->types & WANE_TYPES_U32 ? WANE_DTYPE_U32 : WANE_DTYPE_I64;
 }

@@ -1,9 +1,9 @@
 // support.c - what a device can plan: each loss, each role alone, each type; and why not.
-#include "conform.h"
+#include "family.h"
 
 #include <string.h>
 
-enum { ROWS = 4, COLS = 10 };
+enum { ROWS = 4, COLS = 10, DIM = 8 };
 
 static void add_operand(wane_loss_desc *desc, wane_operand *operands, const conform_case *c, const wane_role_info *role,
                         wane_dtype dtype, uint32_t flags, uint32_t planes)
@@ -33,8 +33,12 @@ static wane_status try_role(conform_session *session, const wane_loss_info *loss
     conform_case c;
     memset(&c, 0, sizeof c);
     c.loss = loss;
+    c.family = conform_family_of(loss);
     c.rows = ROWS;
     c.cols = COLS;
+    c.dim = DIM;
+    c.groups = 1;
+    c.pairs = 1;
     wane_operand operands[CONFORM_IDS];
     wane_loss_desc desc;
     memset(&desc, 0, sizeof desc);

@@ -1,6 +1,7 @@
 // tensor.c - operands in memory: views of every kind, with guards around and between their elements.
 #include "conform.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,20 +59,13 @@ static unsigned char *element(const conform_tensor *t, int64_t index)
     return t->memory + ((int64_t)t->origin + element_at(t, index) * size);
 }
 
-static wane_dtype type_of(const conform_case *c, const wane_role_info *role)
-{
-    if (role->types & 1u << WANE_DTYPE_F32) return WANE_DTYPE_F32;
-    if (role->types == WANE_TYPES_INDEX) return c->wide_index ? WANE_DTYPE_I64 : WANE_DTYPE_I32;
-    return role->types & WANE_TYPES_U32 ? WANE_DTYPE_U32 : WANE_DTYPE_I64;
-}
-
 bool conform_tensor_make(conform_tensor *t, const conform_case *c, const wane_role_info *role, uint32_t planes, bool written)
 {
     memset(t, 0, sizeof *t);
     t->role = role;
     t->written = written;
     t->spec.struct_size = sizeof t->spec;
-    t->spec.dtype = type_of(c, role);
+    t->spec.dtype = conform_type(c, role);
     t->spec.rank = conform_shape(c, role, planes, t->spec.extents);
     set_strides(t, c->layout);
     int64_t first = 0, last = 0, size = (int64_t)wane_dtype_bytes(t->spec.dtype);
@@ -100,6 +94,32 @@ void conform_tensor_free(conform_tensor *t)
     memset(t, 0, sizeof *t);
 }
 
+// ---- half types ----
+// sign, exponent, and `bits` of mantissa; round to nearest even, as nearbyint does by default
+
+static uint16_t pack_half(double value, int bits, int bias)
+{
+    uint32_t sign = signbit(value) ? 0x8000u : 0, infinite = 0x8000u - (1u << bits);
+    if (isnan(value)) return (uint16_t)(sign | 0x7fffu);
+    double size = fabs(value);
+    if (isinf(size)) return (uint16_t)(sign | infinite);
+    int exponent = 0;
+    if (size > 0) frexp(size, &exponent);
+    exponent = exponent - 1 < 1 - bias ? 1 - bias : exponent - 1;
+    if (exponent > bias) return (uint16_t)(sign | infinite);
+    // the leading bit, if there is one, adds 1 to the exponent's field
+    uint32_t mantissa = (uint32_t)nearbyint(ldexp(size, bits - exponent));
+    return (uint16_t)(sign | (((uint32_t)(exponent + bias - 1) << bits) + mantissa));
+}
+
+static double unpack_half(uint16_t word, int bits, int bias)
+{
+    int field = word >> bits & ((1 << (15 - bits)) - 1), mantissa = word & ((1 << bits) - 1);
+    double size = field == (1 << (15 - bits)) - 1 ? (mantissa ? (double)NAN : (double)INFINITY)
+                : ldexp(field ? mantissa + (1 << bits) : mantissa, (field ? field : 1) - bias - bits);
+    return word & 0x8000 ? -size : size;
+}
+
 // ---- contents ----
 
 void conform_tensor_poison(conform_tensor *t) { memset(t->memory, POISON, t->bytes); }
@@ -110,6 +130,8 @@ void conform_tensor_store(conform_tensor *t, const double *dense)
         void *to = element(t, i);
         switch (t->spec.dtype) {
         case WANE_DTYPE_F32: *(float *)to = (float)dense[i]; break;
+        case WANE_DTYPE_F16: *(uint16_t *)to = pack_half(dense[i], 10, 15); break;
+        case WANE_DTYPE_BF16: *(uint16_t *)to = pack_half(dense[i], 7, 127); break;
         case WANE_DTYPE_I32: *(int32_t *)to = (int32_t)dense[i]; break;
         case WANE_DTYPE_I64: *(int64_t *)to = (int64_t)dense[i]; break;
         default: *(uint32_t *)to = (uint32_t)dense[i]; break;
@@ -123,6 +145,8 @@ void conform_tensor_load(const conform_tensor *t, double *dense)
         const void *from = element(t, i);
         switch (t->spec.dtype) {
         case WANE_DTYPE_F32: dense[i] = (double)*(const float *)from; break;
+        case WANE_DTYPE_F16: dense[i] = unpack_half(*(const uint16_t *)from, 10, 15); break;
+        case WANE_DTYPE_BF16: dense[i] = unpack_half(*(const uint16_t *)from, 7, 127); break;
         case WANE_DTYPE_I32: dense[i] = *(const int32_t *)from; break;
         case WANE_DTYPE_I64: dense[i] = (double)*(const int64_t *)from; break;
         default: dense[i] = *(const uint32_t *)from; break;

@@ -1,7 +1,7 @@
-// values.c - what the inputs hold: ordinary numbers, and the classes of special ones that CONVENTIONS speaks of.
+// softmax_values.c - what the inputs of a loss of logits hold: ordinary numbers, and the classes of special ones that CONVENTIONS speaks of.
 //
 // A class changes the ordinary numbers of a few roles (logits, target, weights) and leaves a loss without them alone.
-#include "conform.h"
+#include "softmax_values.h"
 
 #include <float.h>
 #include <math.h>
@@ -16,12 +16,10 @@ static double *row_of(conform_inputs *in, int64_t row)
 
 static double *target_of(conform_inputs *in, int64_t row) { return &in->of[WANE_ROLE_TARGET][row]; }
 
-static int64_t any_column(conform_inputs *in) { return (int64_t)conform_below(&in->random, (uint64_t)in->cols); }
-
 // A column, or the target in one row of three.
 static int64_t column_or_target(conform_inputs *in, int64_t row)
 {
-    int64_t column = any_column(in);
+    int64_t column = conform_any_column(in);
     double target = *target_of(in, row);
     bool usable = target >= 0 && target < (double)in->cols;
     return usable && conform_below(&in->random, 3) == 0 ? (int64_t)target : column;
@@ -83,7 +81,7 @@ static void row_mask_max(conform_inputs *in, int64_t row)
 {
     row_mask(in, row, -(double)FLT_MAX);
     if (row % 4 == 2) row_of(in, row)[(int64_t)*target_of(in, row)] = -(double)FLT_MAX;
-    if (row % 4 == 3) row_of(in, row)[any_column(in)] = (double)FLT_MAX;
+    if (row % 4 == 3) row_of(in, row)[conform_any_column(in)] = (double)FLT_MAX;
     if (row % 8 == 5)
         for (int64_t j = 0; j < in->cols; j++) row_of(in, row)[j] = -(double)FLT_MAX;
 }
@@ -96,7 +94,7 @@ static void row_mask_inf(conform_inputs *in, int64_t row)
 
 static void row_alone(conform_inputs *in, int64_t row)
 {
-    int64_t column = row % 2 ? any_column(in) : (int64_t)*target_of(in, row);
+    int64_t column = row % 2 ? conform_any_column(in) : (int64_t)*target_of(in, row);
     for (int64_t j = 0; j < in->cols; j++)
         if (j != column) row_of(in, row)[j] = -INFINITY;
 }
@@ -118,7 +116,7 @@ static void row_ignored(conform_inputs *in, int64_t row)
     bool holds = in->c->wide_index || (ignore >= INT32_MIN && ignore <= INT32_MAX);
     if (holds) *target_of(in, row) = ignore;
     // its logits are not needed
-    if (holds && row % 2) row_of(in, row)[any_column(in)] = NAN;
+    if (holds && row % 2) row_of(in, row)[conform_any_column(in)] = NAN;
 }
 
 static void row_bad(conform_inputs *in, int64_t row)
@@ -127,7 +125,7 @@ static void row_bad(conform_inputs *in, int64_t row)
     const double narrow[] = {-1, cols, INT32_MIN, INT32_MAX, cols + 1, -101};
     const double wide[] = {-1, cols, INT32_MIN, (double)INT64_MIN, 0x1p32 + y, -0x1p32 + y};
     *target_of(in, row) = (in->c->wide_index ? wide : narrow)[conform_below(&in->random, 6)];
-    if (row % 2) row_of(in, row)[any_column(in)] = INFINITY;
+    if (row % 2) row_of(in, row)[conform_any_column(in)] = INFINITY;
 }
 
 // ---- ties and small numbers ----
@@ -202,7 +200,7 @@ static void fill_some_weights(conform_inputs *in)
         for (int64_t j = 0; j < in->cols && row % 2; j += 3) row_of(in, row)[j] = -INFINITY;
 }
 
-const conform_values conform_values_table[] = {
+const conform_values softmax_values[] = {
     {"plain", VALUES_FIGURES, NULL},
     {"tight", 0, fill_tight},
     {"sharp", VALUES_FIGURES, fill_sharp},
@@ -231,23 +229,16 @@ const conform_values conform_values_table[] = {
     {"mixed", VALUES_QUICK_SPLIT, fill_mixed},
     {NULL, 0, NULL}};
 
-const conform_values *conform_values_named(const char *name)
-{
-    const conform_values *v = conform_values_table;
-    while (v->name && strcmp(v->name, name) != 0) v++;
-    return v->name ? v : NULL;
-}
-
 // Ordinary numbers of a role that the table below does not know: normal ones.
 static double ordinary(conform_inputs *in, const wane_role_info *role, double centre)
 {
     bool weight = role->role == WANE_ROLE_WEIGHT || role->role == WANE_ROLE_ROW_WEIGHT;
-    if (role->types & WANE_TYPES_INDEX) return (double)any_column(in);
+    if (role->types & WANE_TYPES_INDEX) return (double)conform_any_column(in);
     if (weight) return 0.25 + 1.75 * conform_uniform(&in->random);
     return centre + (role->role == WANE_ROLE_LOGITS ? 3 : 1) * conform_normal(&in->random);
 }
 
-void conform_fill(conform_inputs *in)
+void softmax_fill(conform_inputs *in)
 {
     const wane_role_info *role;
     for (uint32_t r = 0; (role = wane_loss_role_at(in->c->loss, r)); r++) {
@@ -257,5 +248,4 @@ void conform_fill(conform_inputs *in)
             data[i] = ordinary(in, role, centre);
         }
     }
-    if (in->c->values->fill) in->c->values->fill(in);
 }
