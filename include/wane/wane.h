@@ -38,11 +38,13 @@
 // struct from a newer header works with an older library if what that library does not know is zero. In an array of
 // structs the first element's struct_size is the distance between elements.
 //
-// Ownership: whoever creates destroys, in the reverse order: recorder, executable, plan, buffer, context. Nothing
+// Ownership: whoever creates destroys: recorders, executables, plans and buffers in any order, then the context. Nothing
 // given to wane is taken over. Destroying NULL does nothing.
 //
 // Threading: a context, its devices, plans and executables may be used by many threads at once, except while they are
-// destroyed. A recorder, and a buffer's contents, belong to one thread at a time.
+// destroyed. A recorder, and a buffer's contents, belong to one thread at a time. After fork() the child leaves what it
+// inherited alone, destroying included, and makes a context of its own: threads do not survive a fork, and few drivers
+// do, so the CPU is what is sure to work there.
 //
 // Errors: every call that can fail returns a wane_status. Argument and unsupported errors are found before anything is
 // written: outputs are untouched. After a resource or internal error outputs are unspecified. The text that names the
@@ -111,6 +113,7 @@ typedef enum wane_status {
     WANE_ERROR_NO_OUTPUT = -20,            // a plan that would compute nothing
     WANE_ERROR_FLAGS = -21,                // an unknown flag, or one that does not fit here
     WANE_ERROR_STATISTICS = -22,           // given statistics lack a plane that the problem needs
+    WANE_ERROR_IN_USE = -23,               // objects made from it are alive, or work recorded from it is not done
 
     WANE_ERROR_UNSUPPORTED = -100,         // a combination that this version does not do; the log says which
     WANE_ERROR_NO_DEVICE = -101,           // no device of that name
@@ -262,7 +265,8 @@ typedef struct wane_parallel {
 
 // Compiled kernels kept by the host (a file, a database). load copies at most `capacity` bytes of the blob under `key`
 // to `data` and returns its whole size, 0 if there is none. Blobs are checked by wane before a driver sees them: a
-// damaged or foreign one is rebuilt silently. Called from any thread, not concurrently for one device.
+// damaged or foreign one is rebuilt silently and counted (wane_context_get_cache_info). Called from any thread, not
+// concurrently for one device.
 typedef struct wane_cache {
     void *user;
     size_t (*load)(void *user, const char *key, void *data, size_t capacity);
@@ -297,8 +301,21 @@ typedef struct wane_context_desc {
 // HOST_MEMORY.
 WANE_API wane_status wane_context_create(const wane_context_desc *desc, wane_context **out);
 
-// Destroys a context and its devices. Everything else made from it must be destroyed before.
+// Destroys a context and its devices. Everything else made from it must be destroyed before: where something is not,
+// the log says so, and the context goes when the last of it does.
 WANE_API void wane_context_destroy(wane_context *context);
+
+// How the host's cache served this context so far. A start that compiled nothing has absent and refused at 0.
+typedef struct wane_cache_info {
+    size_t struct_size;
+    uint64_t used;                         // blobs found, whole, and given to a driver
+    uint64_t absent;                       // blobs asked for that the cache did not have
+    uint64_t refused;                      // damaged, foreign, or not taken by the driver: made anew
+    uint64_t stored;                       // blobs given to the cache
+} wane_cache_info;
+
+// Errors: NULL_ARGUMENT, STRUCT.
+WANE_API wane_status wane_context_get_cache_info(wane_context *context, wane_cache_info *info);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Devices: owned by the context
@@ -349,6 +366,11 @@ WANE_API wane_status wane_device_get_info(wane_device *device, wane_device_info 
 // Opens the device and runs a small kernel whose results are known, once; later calls answer from memory. What
 // wane_device_find does for a GPU that it opens itself. Errors: DEVICE_UNUSABLE (info.reason then says why).
 WANE_API wane_status wane_device_selftest(wane_device *device);
+
+// Ends a device that was wrapped (wane_vulkan.h, wane_opencl.h): what wane made on the host's device is destroyed, and
+// its handles are used no more. All work recorded from it must be done. The other devices go with the context.
+// Errors, the device is then as before: NULL_ARGUMENT, MISMATCH (not wrapped), IN_USE (objects made from it are alive).
+WANE_API wane_status wane_device_unwrap(wane_device *device);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Buffers
@@ -500,7 +522,9 @@ WANE_API void wane_executable_destroy(wane_executable *executable);
 // what the executables need for one record each.
 WANE_API wane_status wane_recorder_create(wane_executable *const *executables, uint32_t count,
                                           uint32_t dispatch_capacity, wane_recorder **out);
-// Rewinds. The work recorded so far must be done.
+// Rewinds. The work recorded so far must be done: on Vulkan its descriptors are written anew by the next record. A debug
+// build of wane (without NDEBUG) answers IN_USE where a Vulkan device has not done any of it, also where it was never
+// submitted; a release build does not look.
 WANE_API wane_status wane_recorder_reset(wane_recorder *recorder);
 WANE_API void wane_recorder_destroy(wane_recorder *recorder);
 

@@ -37,8 +37,9 @@ typedef struct wane_opencl_device_desc {
     uint64_t reserved[4];
 } wane_opencl_device_desc;
 
-// Makes a wane device of the host's. It is not listed; its name is "opencl:wrapped:0" and so on. Context, device and
-// queue are retained until `context` is destroyed. No self-test runs: call wane_device_selftest for one.
+// Makes a wane device of the host's. It is not listed; wane_device_find knows it by its wane_device_info.id
+// ("opencl:host0"). Context, device and queue are retained until wane_device_unwrap, or until `context` is destroyed. No
+// self-test runs: call wane_device_selftest for one.
 // The OpenCL functions are those of the context description's resolver, else of libOpenCL: they must be the ones that
 // made the objects.
 // Errors: NULL_ARGUMENT, STRUCT, NO_DEVICE (no OpenCL library, or the context description leaves OpenCL out), MISMATCH

@@ -18,7 +18,8 @@
 extern "C" {
 #endif
 
-// The host's device. Handles are borrowed: they must live until the context is destroyed, and wane destroys none.
+// The host's device. Handles are borrowed: they must live until wane_device_unwrap, or until the context is destroyed,
+// and wane destroys none.
 typedef struct wane_vulkan_device_desc {
     size_t struct_size;
     VkInstance instance;
@@ -43,7 +44,8 @@ typedef struct wane_vulkan_device_desc {
 // Makes a device of the context from the host's VkDevice: a descriptor set layout, a pipeline layout, a pipeline cache
 // and 256 bytes of device memory are made on it. It is not listed by wane_device_at; wane_device_find knows it by its
 // wane_device_info.id ("vulkan:host0"). It is not self-tested: wane_device_selftest does that if a queue was given.
-// Ownership: the context's, until wane_context_destroy, before which the VkDevice must not be destroyed.
+// Ownership: the context's, until wane_device_unwrap or wane_context_destroy, before which the VkDevice must not be
+// destroyed. Where wrapping fails nothing is left.
 // Threading: any thread; nothing is submitted.
 // Errors: NULL_ARGUMENT (context, out, instance, physical_device, device), STRUCT, FLAGS (api_version below 1.1, one of
 // the two lock callbacks, a queue family that does not compute or does not exist), NO_DEVICE (no vkGetInstanceProcAddr

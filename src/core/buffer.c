@@ -1,21 +1,25 @@
 // buffer.c - memory of a device, and host memory that stands for it.
 #include "core/core.h"
 
+wane_status wane_buffer_make(wane_device *device, uint64_t bytes, wane_buffer **out)
+{
+    wane_buffer *buffer = wane_alloc(device->context, sizeof *buffer);
+    *out = buffer;
+    if (!buffer) return wane_no_memory(device->context);
+    buffer->context = device->context;
+    buffer->device = device;
+    buffer->bytes = bytes;
+    wane_hold(device->context, device);
+    return WANE_OK;
+}
+
 static wane_status make(wane_device *device, uint64_t bytes, wane_buffer **out)
 {
     if (out) *out = NULL;
     if (!device) return WANE_ERROR_NULL_ARGUMENT;
-    wane_context *context = device->context;
-    if (!out) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
+    if (!out) return wane_fail(device->context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
     wane_status status = wane_device_require(device);
-    if (status) return status;
-    wane_buffer *buffer = wane_alloc(context, sizeof *buffer);
-    if (!buffer) return wane_no_memory(context);
-    buffer->context = context;
-    buffer->device = device;
-    buffer->bytes = bytes;
-    *out = buffer;
-    return WANE_OK;
+    return status ? status : wane_buffer_make(device, bytes, out);
 }
 
 wane_status wane_buffer_create(wane_device *device, uint64_t bytes, wane_buffer **out)
@@ -29,7 +33,7 @@ wane_status wane_buffer_create(wane_device *device, uint64_t bytes, wane_buffer 
     else
         status = device->backend->buffer_create(buffer);
     if (status) {
-        wane_free(device->context, buffer);
+        wane_buffer_destroy(buffer);
         *out = NULL;
         return status;
     }
@@ -83,6 +87,9 @@ uint64_t wane_buffer_bytes(const wane_buffer *buffer) { return buffer ? buffer->
 void wane_buffer_destroy(wane_buffer *buffer)
 {
     if (!buffer) return;
-    if (buffer->owned) buffer->device->backend->buffer_destroy(buffer);
-    wane_free(buffer->context, buffer);
+    wane_context *context = buffer->context;
+    wane_device *device = buffer->device;
+    if (buffer->owned) device->backend->buffer_destroy(buffer);
+    wane_free(context, buffer);
+    wane_drop(context, device);
 }

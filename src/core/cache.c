@@ -23,17 +23,28 @@ static uint64_t key_hash(const char *key)
     return wane_hash(hash, wane_version(), strlen(wane_version()));
 }
 
+static void count(uint64_t *number) { __atomic_add_fetch(number, 1, __ATOMIC_RELAXED); }
+
+void wane_cache_refuse(wane_context *context)
+{
+    __atomic_sub_fetch(&context->cache_used, 1, __ATOMIC_RELAXED);
+    count(&context->cache_refused);
+}
+
 void *wane_cache_load(wane_context *context, const char *key, size_t *bytes)
 {
     const wane_cache *cache = &context->desc.cache;
     *bytes = 0;
     if (!cache->load) return NULL;
     size_t whole = cache->load(cache->user, key, NULL, 0);
-    if (whole <= sizeof(blob_head) || whole > (size_t)1 << 30) return NULL;
-    char *blob = wane_alloc(context, whole);
-    if (!blob) return NULL;
+    if (whole == 0) {
+        count(&context->cache_absent);
+        return NULL;
+    }
+    bool fits = whole > sizeof(blob_head) && whole <= (size_t)1 << 30;
+    char *blob = fits ? wane_alloc(context, whole) : NULL;
     blob_head head;
-    bool good = cache->load(cache->user, key, blob, whole) == whole;
+    bool good = blob && cache->load(cache->user, key, blob, whole) == whole;
     if (good) {
         memcpy(&head, blob, sizeof head);
         good = memcmp(head.magic, MAGIC, sizeof MAGIC) == 0 && head.key_hash == key_hash(key)
@@ -42,9 +53,11 @@ void *wane_cache_load(wane_context *context, const char *key, size_t *bytes)
     }
     if (!good) {
         wane_log(context, WANE_LOG_INFO, "cache entry %s is damaged or foreign and is made anew", key);
+        count(&context->cache_refused);
         wane_free(context, blob);
         return NULL;
     }
+    count(&context->cache_used);
     *bytes = whole - sizeof head;
     memmove(blob, blob + sizeof head, *bytes);
     return blob;
@@ -61,5 +74,6 @@ void wane_cache_store(wane_context *context, const char *key, const void *data, 
     memcpy(blob, &head, sizeof head);
     memcpy(blob + sizeof head, data, bytes);
     cache->store(cache->user, key, blob, sizeof head + bytes);
+    count(&context->cache_stored);
     wane_free(context, blob);
 }

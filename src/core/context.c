@@ -54,6 +54,7 @@ wane_status wane_context_create(const wane_context_desc *desc, wane_context **ou
     wane_context *context = wane_alloc(&draft, sizeof *context);
     if (!context) return wane_no_memory(&draft);
     context->desc = draft.desc;
+    context->references = 1;
     context->lock = make_lock(context);
     if (!context->lock) {
         wane_free(context, context);
@@ -63,21 +64,57 @@ wane_status wane_context_create(const wane_context_desc *desc, wane_context **ou
     return WANE_OK;
 }
 
-void wane_context_destroy(wane_context *context)
+static void end_device(wane_device *device)
 {
-    if (!context) return;
-    for (uint32_t i = 0; i < context->device_count; i++) {
-        wane_device *device = context->devices[i];
-        if (device->state > 0 || (device->wrapped && device->failed)) device->backend->device_close(device);
-        drop_lock(context, device->lock);
-        wane_free(context, device);
-    }
+    // a wrapped one holds things of the host's even if it was refused
+    if (device->state > 0 || device->wrapped) device->backend->device_close(device);
+    drop_lock(device->context, device->lock);
+    wane_free(device->context, device);
+}
+
+static void end_context(wane_context *context)
+{
+    for (uint32_t i = 0; i < context->device_count; i++) end_device(context->devices[i]);
     for (uint32_t i = 0; wane_backends[i]; i++)
         if (context->backend_state[i]) wane_backends[i]->shutdown(context, context->backend_state[i]);
     wane_free(context, context->devices);
     drop_lock(context, context->lock);
     wane_context copy = *context;          // the allocator outlives what it frees
     wane_free(&copy, context);
+}
+
+void wane_hold(wane_context *context, wane_device *device)
+{
+    __atomic_add_fetch(&context->references, 1, __ATOMIC_RELAXED);
+    if (device) __atomic_add_fetch(&device->objects, 1, __ATOMIC_RELAXED);
+}
+
+void wane_drop(wane_context *context, wane_device *device)
+{
+    if (device) __atomic_sub_fetch(&device->objects, 1, __ATOMIC_RELEASE);
+    if (__atomic_sub_fetch(&context->references, 1, __ATOMIC_ACQ_REL) == 0) end_context(context);
+}
+
+void wane_context_destroy(wane_context *context)
+{
+    if (!context) return;
+    uint32_t left = __atomic_load_n(&context->references, __ATOMIC_ACQUIRE) - 1;
+    if (left)
+        wane_fail(context, WANE_ERROR_IN_USE, "context",
+                  "is destroyed before %u objects made from it, and goes after them: destroy it last", (unsigned)left);
+    wane_drop(context, NULL);
+}
+
+wane_status wane_context_get_cache_info(wane_context *context, wane_cache_info *info)
+{
+    if (!context) return WANE_ERROR_NULL_ARGUMENT;
+    wane_status status = wane_struct_check(context, info, sizeof *info, sizeof *info, "wane_cache_info");
+    if (status) return status;
+    info->used = __atomic_load_n(&context->cache_used, __ATOMIC_RELAXED);
+    info->absent = __atomic_load_n(&context->cache_absent, __ATOMIC_RELAXED);
+    info->refused = __atomic_load_n(&context->cache_refused, __ATOMIC_RELAXED);
+    info->stored = __atomic_load_n(&context->cache_stored, __ATOMIC_RELAXED);
+    return WANE_OK;
 }
 
 wane_device *wane_device_add(wane_context *context, const wane_backend *backend, const char *id)
@@ -103,6 +140,32 @@ wane_device *wane_device_add(wane_context *context, const wane_backend *backend,
     snprintf(device->id, sizeof device->id, "%s", id);
     context->devices[context->device_count++] = device;
     return device;
+}
+
+void wane_device_remove(wane_device *device)
+{
+    wane_context *context = device->context;
+    wane_mutex_lock(context->lock);
+    uint32_t i = 0;
+    while (context->devices[i] != device) i++;
+    context->device_count--;
+    for (; i < context->device_count; i++) context->devices[i] = context->devices[i + 1];
+    end_device(device);
+    wane_mutex_unlock(context->lock);
+}
+
+wane_status wane_device_unwrap(wane_device *device)
+{
+    if (!device) return WANE_ERROR_NULL_ARGUMENT;
+    if (!device->wrapped)
+        return wane_fail(device->context, WANE_ERROR_MISMATCH, "device", "%s was not wrapped: it goes with the context",
+                         device->id);
+    uint32_t objects = __atomic_load_n(&device->objects, __ATOMIC_ACQUIRE);
+    if (objects)
+        return wane_fail(device->context, WANE_ERROR_IN_USE, "device", "%s has %u objects made from it: destroy them first",
+                         device->id, (unsigned)objects);
+    wane_device_remove(device);
+    return WANE_OK;
 }
 
 // Looks for the devices of one backend, once. Under the context's lock.

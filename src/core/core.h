@@ -140,6 +140,7 @@ struct wane_device {
     bool failed;                            // the self-test failed on an open device of the host's
     int state;                              // 0 closed, 1 usable, -1 refused
     int lost;                               // latched
+    uint32_t objects;                       // buffers, plans, executables and recorders of it that are alive
 };
 
 struct wane_buffer {
@@ -150,6 +151,9 @@ struct wane_buffer {
     void *host;                             // is_host, or a device with host_memory
     uint64_t native[2];                     // the backend's own; native[0] is the VkBuffer or cl_mem
 };
+
+// A buffer without memory: wane_buffer_destroy ends it.
+wane_status wane_buffer_make(wane_device *device, uint64_t bytes, wane_buffer **out);
 
 // A place in memory that an operand or the workspace is bound to.
 typedef struct wane_range {
@@ -176,7 +180,7 @@ struct wane_backend {
     void (*program_destroy)(wane_device *device, void *program);
     wane_status (*recorder_create)(wane_device *device, const wane_plan *const *plans, void *const *programs,
                                    uint32_t count, uint32_t dispatch_capacity, void **recorder);
-    void (*recorder_reset)(wane_device *device, void *recorder);
+    wane_status (*recorder_reset)(wane_device *device, void *recorder);
     void (*recorder_destroy)(wane_device *device, void *recorder);
     // Records, submits and waits. operands[i] is the plan's operand i; ranges are checked.
     wane_status (*run)(wane_device *device, const wane_plan *plan, void *program, void *recorder,
@@ -185,8 +189,15 @@ struct wane_backend {
 
 extern const wane_backend *const wane_backends[];      // in order of listing, the CPU last, NULL at the end
 
+// An object of a context, and of a device if not NULL, begins or ends to live. The last end after wane_context_destroy
+// frees the context: nothing of it may be touched then.
+void wane_hold(wane_context *context, wane_device *device);
+void wane_drop(wane_context *context, wane_device *device);
+
 // For discovery: a new device with everything zero but context, backend, index and id; NULL when memory runs out.
 wane_device *wane_device_add(wane_context *context, const wane_backend *backend, const char *id);
+// Closes a wrapped device and takes it out of the context. Its native may be NULL.
+void wane_device_remove(wane_device *device);
 // Opens it once, and self-tests it unless it is wrapped. WANE_OK, or why it is not usable.
 wane_status wane_device_require(wane_device *device);
 // Latches device loss and reports it.
@@ -233,6 +244,9 @@ struct wane_context {
     uint32_t device_count, device_capacity;
     wane_device **devices;
     void *backend_state[8];                 // by index in wane_backends
+    uint32_t wrapped_count;                 // devices of the host so far, for their names
+    uint32_t references;                    // the host's, until wane_context_destroy, and one for each object
+    uint64_t cache_used, cache_absent, cache_refused, cache_stored;
 };
 
 void *wane_alloc(wane_context *context, size_t bytes);            // zeroed, 64-byte aligned; NULL when there is none
@@ -262,6 +276,8 @@ static inline uint32_t wane_float_bits(float x) { uint32_t u; memcpy(&u, &x, 4);
 // hash, options, device and driver; it is hashed into the header too.
 void *wane_cache_load(wane_context *context, const char *key, size_t *bytes);
 void wane_cache_store(wane_context *context, const char *key, const void *data, size_t bytes);
+// Counts a payload that was loaded as one that the driver did not take.
+void wane_cache_refuse(wane_context *context);
 uint64_t wane_hash(uint64_t seed, const void *data, size_t bytes);
 
 #endif

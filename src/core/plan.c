@@ -325,6 +325,7 @@ static wane_status create(wane_context *context, wane_device *device, const wane
     plan->device = device;
     plan->limits = *limits;
     plan->references = 1;
+    wane_hold(context, device);
     plan->records = wane_alloc(context, 4 * sizeof *plan->records);
     wane_status status = plan->records ? fill_plan(plan, desc) : wane_no_memory(context);
     if (status) {
@@ -377,8 +378,10 @@ void wane_plan_destroy(wane_plan *plan)
 {
     if (!plan || __atomic_sub_fetch(&plan->references, 1, __ATOMIC_ACQ_REL)) return;
     wane_context *context = plan->context;
+    wane_device *device = plan->device;
     wane_free(context, plan->records);
     wane_free(context, plan->passes);
     wane_free(context, plan->notes);
     wane_free(context, plan);
+    wane_drop(context, device);
 }

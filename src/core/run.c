@@ -22,6 +22,7 @@ wane_status wane_executable_create(const wane_plan *plan, wane_executable **out)
         return status;
     }
     wane_plan_retain(executable->plan);
+    wane_hold(context, executable->device);
     *out = executable;
     return WANE_OK;
 }
@@ -29,9 +30,12 @@ wane_status wane_executable_create(const wane_plan *plan, wane_executable **out)
 void wane_executable_destroy(wane_executable *executable)
 {
     if (!executable) return;
-    executable->device->backend->program_destroy(executable->device, executable->program);
+    wane_context *context = executable->context;
+    wane_device *device = executable->device;
+    device->backend->program_destroy(device, executable->program);
     wane_plan_destroy(executable->plan);
-    wane_free(executable->context, executable);
+    wane_free(context, executable);
+    wane_drop(context, device);
 }
 
 // ---- recorders ----
@@ -89,6 +93,7 @@ wane_status wane_recorder_create(wane_executable *const *executables, uint32_t c
         wane_free(context, recorder);
         return status;
     }
+    wane_hold(context, device);
     *out = recorder;
     return WANE_OK;
 }
@@ -96,18 +101,21 @@ wane_status wane_recorder_create(wane_executable *const *executables, uint32_t c
 wane_status wane_recorder_reset(wane_recorder *recorder)
 {
     if (!recorder) return WANE_ERROR_NULL_ARGUMENT;
-    recorder->used = 0;
-    recorder->device->backend->recorder_reset(recorder->device, recorder->native);
-    return WANE_OK;
+    wane_status status = recorder->device->backend->recorder_reset(recorder->device, recorder->native);
+    if (status == WANE_OK) recorder->used = 0;
+    return status;
 }
 
 void wane_recorder_destroy(wane_recorder *recorder)
 {
     if (!recorder) return;
     for (uint32_t i = 0; i <= WANE_MAX_OPERANDS; i++) wane_buffer_destroy(recorder->staging[i].buffer);
-    recorder->device->backend->recorder_destroy(recorder->device, recorder->native);
-    wane_free(recorder->context, recorder->executables);
-    wane_free(recorder->context, recorder);
+    wane_context *context = recorder->context;
+    wane_device *device = recorder->device;
+    device->backend->recorder_destroy(device, recorder->native);
+    wane_free(context, recorder->executables);
+    wane_free(context, recorder);
+    wane_drop(context, device);
 }
 
 wane_status wane_recorder_take(wane_recorder *recorder, const wane_executable *executable)

@@ -36,6 +36,7 @@ const char *wane_status_text(wane_status status)
     CASE(WANE_ERROR_NO_OUTPUT, "a plan that would compute nothing");
     CASE(WANE_ERROR_FLAGS, "an unknown flag, or one that does not fit here");
     CASE(WANE_ERROR_STATISTICS, "given statistics lack a plane that the problem needs");
+    CASE(WANE_ERROR_IN_USE, "objects made from it are alive, or work recorded from it is not done");
     CASE(WANE_ERROR_UNSUPPORTED, "a combination that this version does not do");
     CASE(WANE_ERROR_NO_DEVICE, "no device of that name");
     CASE(WANE_ERROR_DEVICE_UNUSABLE, "the device exists but was refused");

@@ -94,7 +94,14 @@ static void test_round_trip(void **state)
     assert_int_equal(f->box.stores, 1);
 }
 
-// Any byte changed, any length cut, another key's blob.
+static wane_cache_info counts(fixture *f)
+{
+    wane_cache_info info = {.struct_size = sizeof info};
+    assert_int_equal(wane_context_get_cache_info(f->context, &info), WANE_OK);
+    return info;
+}
+
+// Any byte changed, any length cut, another key's blob: refused, and counted.
 static void test_damage(void **state)
 {
     fixture *f = *state;
@@ -116,6 +123,19 @@ static void test_damage(void **state)
     absent(f, "kernex");
     strcpy(f->box.key, "kernel");
     present(f);
+    wane_cache_info info = counts(f);
+    assert_int_equal(info.refused, whole * 8 + (whole - 1) + 2);
+    assert_int_equal(info.absent, 1);       // a blob of 0 bytes is none
+    assert_int_equal(info.used, 1);
+    assert_int_equal(info.stored, 1);
+    wane_cache_refuse(f->context);          // what a backend says of a payload that its driver did not take
+    info = counts(f);
+    assert_int_equal(info.used, 0);
+    assert_int_equal(info.refused, whole * 8 + (whole - 1) + 3);
+    assert_int_equal(wane_context_get_cache_info(f->context, NULL), WANE_ERROR_NULL_ARGUMENT);
+    assert_int_equal(wane_context_get_cache_info(NULL, &info), WANE_ERROR_NULL_ARGUMENT);
+    info.struct_size--;
+    assert_int_equal(wane_context_get_cache_info(f->context, &info), WANE_ERROR_STRUCT);
 }
 
 // A host that changes its mind about the size.

@@ -427,6 +427,52 @@ static void test_recorders(void **state)
     for (int i = 0; i < 3; i++) wane_executable_destroy(list[i]);
 }
 
+// Objects in the wrong order: each order of the objects works, and a context that is destroyed too early says so and
+// stays until the last of them goes.
+static void test_wrong_order(void **state)
+{
+    (void)state;
+    for (int order = 0; order < 24; order++) {
+        test_log log;
+        test_memory memory;
+        test_memory_begin(&memory);
+        test_log_clear(&log);
+        wane_context *context = test_context(&log, &memory, 2);
+        wane_device *cpu = test_device(context, "cpu");
+        test_problem p;
+        test_problem_begin(&p, context, WANE_LOSS_CROSS_ENTROPY, 3, 5);
+        test_problem_add_inputs(&p, false);
+        test_problem_add(&p, WANE_ROLE_LOSS);
+        wane_plan *plan = NULL;
+        wane_executable *executable = NULL;
+        wane_recorder *recorder = NULL;
+        wane_buffer *buffer = NULL;
+        assert_int_equal(wane_plan_create(cpu, &p.desc, &plan), WANE_OK);
+        assert_int_equal(wane_executable_create(plan, &executable), WANE_OK);
+        assert_int_equal(wane_recorder_create(&executable, 1, 0, &recorder), WANE_OK);
+        assert_int_equal(wane_buffer_create(cpu, 64, &buffer), WANE_OK);
+        test_problem_end(&p);
+        assert_int_equal(wane_device_unwrap(cpu), WANE_ERROR_MISMATCH);
+        wane_context_destroy(context);
+        assert_int_equal(log.status, WANE_ERROR_IN_USE);
+        assert_non_null(strstr(log.text, "4 objects"));
+        assert_true(atomic_load(&memory.blocks) > 4);
+        int left[4] = {0, 1, 2, 3}, choice = order;
+        for (int i = 4; i > 0; i--) {
+            int at = choice % i, what = left[at];
+            choice /= i;
+            left[at] = left[i - 1];
+            if (what == 0) wane_plan_destroy(plan);
+            else if (what == 1) wane_executable_destroy(executable);
+            else if (what == 2) wane_recorder_destroy(recorder);
+            else wane_buffer_destroy(buffer);
+        }
+        assert_int_equal(atomic_load(&memory.blocks), 0);
+        assert_int_equal(atomic_load(&memory.wrong_frees), 0);
+    }
+    assert_int_equal(wane_device_unwrap(NULL), WANE_ERROR_NULL_ARGUMENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -434,7 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_defaults), cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_create_struct_size), cmocka_unit_test(test_create_many),
-        cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_log_levels), cmocka_unit_test(test_wrong_order),
         TEST(test_device_list), TEST(test_device_names), TEST(test_device_environment),
         cmocka_unit_test(test_backend_mask), TEST(test_device_info), TEST(test_buffer_create),
         TEST(test_buffer_transfers),

@@ -167,7 +167,12 @@ static wane_status cpu_recorder_create(wane_device *device, const wane_plan *con
     return WANE_OK;
 }
 
-static void cpu_recorder_reset(wane_device *device, void *recorder) { (void)device; (void)recorder; }
+static wane_status cpu_recorder_reset(wane_device *device, void *recorder)
+{
+    (void)device;
+    (void)recorder;
+    return WANE_OK;
+}
 static void cpu_recorder_destroy(wane_device *device, void *recorder) { (void)device; (void)recorder; }
 
 // ---- run ----

@@ -213,7 +213,16 @@ wane_status opencl_device_open(wane_device *device)
     return status;
 }
 
-static void device_close(wane_device *device) { opencl_device_release(device->context, opencl_of(device)); }
+// Leaves what discovery found; a wrapped device was found by nobody else and goes with all it has.
+static void device_close(wane_device *device)
+{
+    if (!device->wrapped) {
+        opencl_device_release(device->context, opencl_of(device));
+        return;
+    }
+    opencl_device_end(device->context, opencl_of(device));
+    device->native = NULL;
+}
 
 const wane_backend wane_backend_opencl = {
     .bit = WANE_BACKEND_OPENCL,

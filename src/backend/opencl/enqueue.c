@@ -47,10 +47,12 @@ wane_status opencl_recorder_create(wane_device *device, const wane_plan *const *
     return WANE_OK;
 }
 
-void opencl_recorder_reset(wane_device *device, void *recorder)
+// Kernels take their arguments when they are enqueued: there is nothing to rewind, and nothing to wait for.
+wane_status opencl_recorder_reset(wane_device *device, void *recorder)
 {
     (void)device;
     (void)recorder;
+    return WANE_OK;
 }
 
 void opencl_recorder_destroy(wane_device *device, void *data)

@@ -86,11 +86,11 @@ static wane_status wrap(wane_context *context, const wane_opencl_device_desc *de
                                 opencl_error_name(code));
 
     char id[32];
-    snprintf(id, sizeof id, "opencl:wrapped:%u", state->wrapped);
+    snprintf(id, sizeof id, "opencl:host%u", (unsigned)context->wrapped_count);
     opencl_device *native = opencl_device_new(context, state);
     wane_device *device = native ? wane_device_add(context, &wane_backend_opencl, id) : NULL;
     if (!device) return wane_no_memory(context); // native, still empty, goes with the state
-    state->wrapped++;
+    context->wrapped_count++;
     device->native = native;
     device->hidden = true;
     device->wrapped = true;
@@ -119,10 +119,11 @@ wane_status wane_device_wrap_opencl(wane_context *context, const wane_opencl_dev
     wane_mutex_lock(context->lock);
     status = wrap(context, &known, &device);
     wane_mutex_unlock(context->lock);
-    if (status == WANE_OK) status = wane_device_require(device);
     if (status) return status;
-    *out = device;
-    return WANE_OK;
+    status = wane_device_require(device);
+    if (status == WANE_OK) *out = device;
+    else wane_device_remove(device);
+    return status;
 }
 
 // ---- buffers ------------------------------------------------------------------------------------------------------
@@ -163,14 +164,9 @@ wane_status wane_buffer_import_opencl(wane_device *device, struct _cl_mem *memor
     if (status) return status;
     if (bytes % 4)
         return wane_fail(context, WANE_ERROR_ALIGNMENT, "bytes", "%llu is no multiple of 4", (unsigned long long)bytes);
-    wane_buffer *buffer = wane_alloc(context, sizeof *buffer);
-    if (!buffer) return wane_no_memory(context);
-    buffer->context = context;
-    buffer->device = device;
-    buffer->bytes = bytes;
-    buffer->native[0] = (uint64_t)(uintptr_t)memory;
-    *out = buffer;
-    return WANE_OK;
+    status = wane_buffer_make(device, bytes, out);
+    if (status == WANE_OK) (*out)->native[0] = (uint64_t)(uintptr_t)memory;
+    return status;
 }
 
 // ---- enqueue ------------------------------------------------------------------------------------------------------
@@ -214,6 +210,9 @@ wane_status wane_enqueue_opencl(wane_executable *executable, wane_recorder *reco
     if (wait_count && !wait_list)
         return wane_fail(executable->context, WANE_ERROR_NULL_ARGUMENT, "wait_list", "is NULL, and wait_count is %u",
                          wait_count);
+    for (uint32_t i = 0; i < wait_count; i++)
+        if (!wait_list[i])
+            return wane_fail(executable->context, WANE_ERROR_NULL_ARGUMENT, "wait_list", "its event %u is NULL", i);
     opencl_target target = {queue, false, wait_count, wait_count ? wait_list : NULL, event};
     status = check_queue(executable->context, opencl_calls(device), queue, opencl_of(device)->context,
                          opencl_of(device)->id, &target.out_of_order);

@@ -103,17 +103,20 @@ void opencl_device_release(wane_context *context, opencl_device *native)
     native->context = NULL;
 }
 
+void opencl_device_end(wane_context *context, opencl_device *native)
+{
+    opencl_device **link = &native->state->devices;
+    while (*link != native) link = &(*link)->next;
+    *link = native->next;
+    opencl_device_release(context, native);
+    wane_mutex_fini(native->lock);
+    wane_free(context, native->lock);
+    wane_free(context, native);
+}
+
 void opencl_shutdown(wane_context *context, void *data)
 {
     opencl_state *state = data;
-    while (state->devices) {
-        opencl_device *native = state->devices;
-        state->devices = native->next;
-        // a wrapped device that was never opened still holds the host's context
-        opencl_device_release(context, native);
-        wane_mutex_fini(native->lock);
-        wane_free(context, native->lock);
-        wane_free(context, native);
-    }
+    while (state->devices) opencl_device_end(context, state->devices);
     wane_free(context, state);
 }

@@ -40,7 +40,6 @@ typedef struct opencl_device opencl_device;
 typedef struct opencl_state {
     opencl_api api;
     uint32_t listed;                        // devices that discovery has added
-    uint32_t wrapped;                       // devices of hosts, for their names
     opencl_device *devices;                 // all of them, listed and wrapped
 } opencl_state;
 
@@ -102,6 +101,7 @@ extern const wane_backend wane_backend_opencl;
 wane_status opencl_load(wane_context *context, opencl_state **out);      // *out stays NULL where there is no driver
 opencl_device *opencl_device_new(wane_context *context, opencl_state *state);
 void opencl_device_release(wane_context *context, opencl_device *native);    // driver objects; may be called again
+void opencl_device_end(wane_context *context, opencl_device *native);        // that, and the struct
 void opencl_shutdown(wane_context *context, void *state);
 
 // error.c
@@ -126,7 +126,7 @@ void opencl_program_destroy(wane_device *device, void *program);
 // enqueue.c
 wane_status opencl_recorder_create(wane_device *device, const wane_plan *const *plans, void *const *programs,
                                    uint32_t count, uint32_t dispatch_capacity, void **recorder);
-void opencl_recorder_reset(wane_device *device, void *recorder);
+wane_status opencl_recorder_reset(wane_device *device, void *recorder);
 void opencl_recorder_destroy(wane_device *device, void *recorder);
 wane_status opencl_enqueue(wane_device *device, const wane_plan *plan, const opencl_program *program,
                            const opencl_recorder *recorder, const wane_range *operands, const wane_range *workspace,

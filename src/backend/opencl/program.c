@@ -89,7 +89,10 @@ static bool from_cache(wane_device *device, opencl_variant *variant, const char 
     if (code) variant->program = NULL;
     if (!code && !taken) code = cl->BuildProgram(variant->program, 1, &native->id, options, NULL, NULL);
     bool works = !code && !taken && probe(device, variant, &code) >= variant->lanes;
-    if (!works) drop(cl, variant);
+    if (!works) {
+        drop(cl, variant);
+        wane_cache_refuse(device->context);
+    }
     wane_free(device->context, binary);
     return works;
 }

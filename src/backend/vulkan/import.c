@@ -47,17 +47,16 @@ static void drop(wane_context *context, vulkan_device *d)
     wane_free(context, d);
 }
 
-// A hidden device of the context. If it is refused it stays in the context, closed, until that goes.
+// A hidden device of the context.
 static wane_status add(wane_context *context, vulkan_device *d, const wane_vulkan_device_desc *desc, wane_device **out)
 {
     wane_mutex_lock(context->lock);
-    uint32_t number = 0;
-    for (uint32_t i = 0; i < context->device_count; i++)
-        number += context->devices[i]->wrapped && context->devices[i]->backend == &wane_backend_vulkan;
+    uint32_t number = context->wrapped_count;
     char id[32];
     snprintf(id, sizeof id, "vulkan:host%u", (unsigned)number);
     wane_device *device = wane_device_add(context, &wane_backend_vulkan, id);
     if (device) {
+        context->wrapped_count++;
         device->native = d;
         device->index = number;
         device->wrapped = true;
@@ -98,12 +97,9 @@ WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_v
         drop(context, d);
         return status;
     }
-    if (device->state < 0) {                // below the floor: never opened, so it is never closed either
-        drop(context, d);
-        device->native = NULL;
-    }
     status = wane_device_require(device);
     if (status == WANE_OK) *out = device;
+    else wane_device_remove(device);
     return status;
 }
 
@@ -117,15 +113,9 @@ WANE_API wane_status wane_buffer_import_vulkan(wane_device *device, VkBuffer buf
     if (device->backend != &wane_backend_vulkan)
         return wane_fail(context, WANE_ERROR_MISMATCH, "device", "%s is no Vulkan device", device->id);
     wane_status status = wane_device_require(device);
-    if (status) return status;
-    wane_buffer *made = wane_alloc(context, sizeof *made);
-    if (!made) return wane_no_memory(context);
-    made->context = context;
-    made->device = device;
-    made->bytes = bytes;
-    made->native[0] = vulkan_buffer_native(buffer);
-    *out = made;
-    return WANE_OK;
+    if (status == WANE_OK) status = wane_buffer_make(device, bytes, out);
+    if (status == WANE_OK) (*out)->native[0] = vulkan_buffer_native(buffer);
+    return status;
 }
 
 WANE_API wane_status wane_record_vulkan(wane_executable *executable, wane_recorder *recorder, const wane_args *args,

@@ -40,6 +40,8 @@ wane_status vulkan_cache_open(wane_device *device)
         info.pInitialData = data;
         result = d->vk.CreatePipelineCache(d->device, &info, NULL, &d->cache);
     }
+    if (result == VK_SUCCESS) d->cache_hash = wane_hash(0, data, bytes);
+    else if (data) wane_cache_refuse(device->context);
     wane_free(device->context, data);
     if (result == VK_SUCCESS) return WANE_OK;
     info.initialDataSize = 0;
@@ -59,10 +61,12 @@ static void cache_store(wane_device *device)
     if (d->vk.GetPipelineCacheData(d->device, d->cache, &bytes, NULL) != VK_SUCCESS || bytes == 0) return;
     void *data = wane_alloc(device->context, bytes);
     if (!data) return;
-    if (d->vk.GetPipelineCacheData(d->device, d->cache, &bytes, data) == VK_SUCCESS && cache_fits(d, data, bytes)) {
+    if (d->vk.GetPipelineCacheData(d->device, d->cache, &bytes, data) == VK_SUCCESS && cache_fits(d, data, bytes)
+        && wane_hash(0, data, bytes) != d->cache_hash) {
         char key[256];
         cache_key(d, key, sizeof key);
         wane_cache_store(device->context, key, data, bytes);
+        d->cache_hash = wane_hash(0, data, bytes);
     }
     wane_free(device->context, data);
 }

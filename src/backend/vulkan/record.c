@@ -34,6 +34,24 @@ static wane_status make_sets(wane_device *device, vulkan_recorder *recorder)
     return WANE_OK;
 }
 
+static wane_status make_event(wane_device *device, vulkan_recorder *recorder)
+{
+#ifdef NDEBUG
+    (void)device;
+    (void)recorder;
+#else
+    vulkan_device *d = vulkan_of(device);
+    const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
+    if (d->portability_subset) return WANE_OK;             // events are optional there
+    VkResult result = d->vk.CreateEvent(d->device, &info, NULL, &recorder->done);
+    if (result != VK_SUCCESS) {
+        recorder->done = VK_NULL_HANDLE;
+        return vulkan_fail(device, result, WANE_ERROR_DRIVER, "vkCreateEvent");
+    }
+#endif
+    return WANE_OK;
+}
+
 wane_status vulkan_recorder_create(wane_device *device, const wane_plan *const *plans, void *const *programs,
                                    uint32_t count, uint32_t dispatch_capacity, void **out)
 {
@@ -48,6 +66,7 @@ wane_status vulkan_recorder_create(wane_device *device, const wane_plan *const *
     recorder->capacity = dispatch_capacity ? dispatch_capacity : 1;
     recorder->sets = wane_alloc(device->context, (size_t)recorder->capacity * sizeof *recorder->sets);
     status = recorder->sets ? make_sets(device, recorder) : wane_no_memory(device->context);
+    if (!status) status = make_event(device, recorder);
     if (!status && vulkan_of(device)->queue) status = vulkan_commands_create(device, &recorder->commands);
     if (status) {
         vulkan_recorder_destroy(device, recorder);
@@ -57,11 +76,20 @@ wane_status vulkan_recorder_create(wane_device *device, const wane_plan *const *
     return WANE_OK;
 }
 
-void vulkan_recorder_reset(wane_device *device, void *argument)
+// Whether the device has come past what was recorded for the host. A release build has no event, and trusts the host.
+wane_status vulkan_recorder_reset(wane_device *device, void *argument)
 {
-    (void)device;
+    vulkan_device *d = vulkan_of(device);
     vulkan_recorder *recorder = argument;
+    if (recorder->done && recorder->recorded && !wane_device_check(device)) {
+        if (d->vk.GetEventStatus(d->device, recorder->done) == VK_EVENT_RESET)
+            return wane_fail(device->context, WANE_ERROR_IN_USE, "recorder",
+                             "is reset before the device has done what was recorded: wait for your fence or semaphore first");
+        d->vk.ResetEvent(d->device, recorder->done);
+    }
+    recorder->recorded = false;
     recorder->used = 0;
+    return WANE_OK;
 }
 
 void vulkan_recorder_destroy(wane_device *device, void *argument)
@@ -70,6 +98,7 @@ void vulkan_recorder_destroy(wane_device *device, void *argument)
     vulkan_recorder *recorder = argument;
     if (!recorder) return;
     vulkan_commands_destroy(d, &recorder->commands);
+    if (recorder->done) d->vk.DestroyEvent(d->device, recorder->done, NULL);
     if (recorder->pool) d->vk.DestroyDescriptorPool(d->device, recorder->pool, NULL);
     wane_free(device->context, recorder->sets);
     wane_free(device->context, recorder);
@@ -215,6 +244,9 @@ void vulkan_record(wane_device *device, const wane_plan *plan, const vulkan_prog
 {
     const work w = {device, plan, program, operands, workspace};
     record_passes(&w, recorder, 0, plan->pass_count, commands);
+    if (recorder->done)
+        vulkan_of(device)->vk.CmdSetEvent(commands, recorder->done, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT);
+    recorder->recorded = true;
 }
 
 // ---- run ----------------------------------------------------------------------------------------------------------

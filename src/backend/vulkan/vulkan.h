@@ -32,6 +32,7 @@ enum {
 #define VULKAN_DEVICE_FUNCTIONS(F)                                                                                    \
     F(DestroyDevice) F(GetDeviceQueue) F(QueueSubmit) F(QueueWaitIdle)                                                \
     F(CreateFence) F(DestroyFence) F(ResetFences) F(WaitForFences)                                                    \
+    F(CreateEvent) F(DestroyEvent) F(GetEventStatus) F(ResetEvent) F(CmdSetEvent)                                     \
     F(AllocateMemory) F(FreeMemory) F(MapMemory) F(UnmapMemory)                                                       \
     F(CreateBuffer) F(DestroyBuffer) F(GetBufferMemoryRequirements) F(BindBufferMemory)                               \
     F(CreateShaderModule) F(DestroyShaderModule)                                                                      \
@@ -113,6 +114,7 @@ struct vulkan_device {
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;
     VkPipelineCache cache;
+    uint64_t cache_hash;                    // of what the host's cache is known to hold
     vulkan_pipeline *pipelines;
     wane_mutex *lock;                       // pipelines and cache
     wane_mutex *queue_lock;
@@ -133,6 +135,8 @@ typedef struct vulkan_recorder {
     uint32_t capacity, used;
     VkDescriptorSet *sets;
     vulkan_commands commands;               // null without a queue
+    VkEvent done;                           // of debug builds: set by the device behind each record for the host
+    bool recorded;                          // for the host since the last reset
 } vulkan_recorder;
 
 typedef struct vulkan_module {
@@ -206,7 +210,7 @@ void vulkan_program_destroy(wane_device *device, void *program);
 // record.c
 wane_status vulkan_recorder_create(wane_device *device, const wane_plan *const *plans, void *const *programs,
                                    uint32_t count, uint32_t dispatch_capacity, void **recorder);
-void vulkan_recorder_reset(wane_device *device, void *recorder);
+wane_status vulkan_recorder_reset(wane_device *device, void *recorder);
 void vulkan_recorder_destroy(wane_device *device, void *recorder);
 wane_status vulkan_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
                        const wane_range *operands, const wane_range *workspace);
