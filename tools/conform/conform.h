@@ -93,6 +93,7 @@ wane_dtype conform_type(const conform_case *c, const wane_role_info *role);
 double conform_tolerance(wane_role role);
 // What storing a value in a type may add to that: half a unit in its last place.
 double conform_rounding(wane_dtype dtype, double value);
+double conform_last_place(wane_dtype dtype);                // of numbers from 1 to 2
 
 // ---- numbers by seed (random.c) ----
 
@@ -136,6 +137,7 @@ typedef struct conform_session {
     wane_device *device;
     wane_device_info info;
     wane_status status;                     // of finding the device
+    bool lost;                              // a call found the device lost
     char log[CONFORM_MESSAGE];              // the last error or warning of the library
     struct cached *cache;                   // compiled kernels
 } conform_session;
@@ -147,7 +149,9 @@ void conform_session_head(const conform_session *session, char *text, size_t cap
 // ---- results ----
 
 typedef enum conform_outcome {
-    OUTCOME_PASS, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_CRASH, OUTCOME_TIMEOUT, OUTCOME_MISTRUSTED, OUTCOME_COUNT
+    OUTCOME_PASS, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_CRASH, OUTCOME_TIMEOUT, OUTCOME_MISTRUSTED,
+    OUTCOME_WAIVED, OUTCOME_KNOWN,          // failures that --waivers or --baseline excuse
+    OUTCOME_COUNT
 } conform_outcome;
 
 enum { FIGURE_LOSS, FIGURE_GRADIENT, FIGURE_LOSS_SURE, FIGURE_GRADIENT_SURE, FIGURE_ENTRY, FIGURE_COUNT };
@@ -156,6 +160,7 @@ typedef struct conform_result {
     conform_outcome outcome;
     double seconds;
     double error;                           // the largest, in units of the tolerance
+    double ulps, allowed_ulps;              // that element's error and its tolerance, in the last place of its scale
     double figures[FIGURE_COUNT];           // negative: not measured
     uint64_t digest;                        // of the bits of all outputs
     char message[CONFORM_MESSAGE];          // why, or where the largest error is
@@ -209,6 +214,10 @@ typedef struct conform_run {
 } conform_run;
 
 void conform_execute(conform_session *session, const conform_case *c, conform_result *result);
+void conform_execute_grad(conform_session *session, const conform_case *c, conform_result *result);
+void conform_execute_perf(conform_session *session, const conform_case *c, conform_result *result);
+bool conform_grad_fits(const conform_case *c);              // whether the mode can do the case
+bool conform_perf_fits(const conform_case *c);
 // Compares what a call made with the oracle. Notes the largest error, fails the result.
 void conform_judge(conform_run *run, const conform_tensor *t, const char *call);
 void conform_judge_figures(conform_run *run);
@@ -221,11 +230,14 @@ extern const double conform_figure_limits[FIGURE_COUNT];
 
 // ---- running all (isolate.c) ----
 
+typedef enum conform_mode { MODE_TEST, MODE_GRAD, MODE_PERF, MODE_SUPPORT } conform_mode;
+
 typedef struct conform_options {
-    const char *device, *filter, *junit, *json, *csv;
-    bool full, list, tap, digest, no_fork, support, verbose;
+    const char *device, *filter, *caselist, *baseline, *waivers, *junit, *json, *csv;
+    conform_mode mode;
+    bool full, list, tap, digest, no_fork, verbose;
     uint64_t seed;
-    uint32_t threads;
+    uint32_t threads, jobs;
     double timeout;
 } conform_options;
 
@@ -238,16 +250,34 @@ typedef struct conform_sink {
 
 enum { RUN_DONE, RUN_NO_DEVICE, RUN_INTERRUPTED };
 
-// Each case ends in one call of `ends`, whatever it does to the process it runs in. `error` says why there is no device.
+// Each case ends in one call of `ends`, whatever it does to the process it runs in; with --jobs in any order. `error` says
+// why there is no device, or none any more.
 int conform_run_all(const conform_options *options, const conform_list *list, const conform_sink *sink, char *error,
                     size_t error_bytes);
+
+// ---- files that choose and excuse cases (lists.c) ----
+
+typedef struct conform_lists {
+    char **caselist, **baseline, **waivers; // lines, NULL at the end; NULL without such a file
+    bool *seen;                             // which lines of the case list match a case, of the waivers a failure
+} conform_lists;
+
+// False, with a message on standard error: a file that cannot be read or understood.
+bool conform_lists_open(conform_lists *lists, const conform_options *options);
+void conform_lists_close(conform_lists *lists);
+bool conform_listed(const conform_lists *lists, const char *name);
+bool conform_known_failure(const conform_lists *lists, const char *name);
+const char *conform_waiver(const conform_lists *lists, const char *name, const char *head);    // the reason, or NULL
 
 // ---- reports (report.c) ----
 
 typedef struct conform_report {
     const conform_options *options;
     const conform_list *list;
-    size_t done, counts[OUTCOME_COUNT];
+    const conform_lists *lists;
+    conform_result **waiting;               // of cases that ended before one that stands in front of them
+    size_t next, ended;
+    size_t done, fixed, counts[OUTCOME_COUNT];
     uint64_t digest;
     double worst;
     size_t worst_index;
@@ -258,7 +288,8 @@ typedef struct conform_report {
     bool terminal, line_open, write_failed;
 } conform_report;
 
-bool conform_report_open(conform_report *report, const conform_options *options, const conform_list *list);
+bool conform_report_open(conform_report *report, const conform_options *options, const conform_list *list,
+                         const conform_lists *lists);
 conform_sink conform_report_sink(conform_report *report);
 // Closes the files, prints the totals, the last line among them. Returns the exit code.
 int conform_report_close(conform_report *report, int ended, const char *error);

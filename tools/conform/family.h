@@ -26,6 +26,7 @@ typedef struct conform_family {
     // The error of an element that is outside of its tolerance, in tolerances, if the family knows a reason; else `error`.
     double (*lenient_error)(const conform_run *run, const conform_tensor *t, int64_t index, double got, double error);
     void (*figures)(conform_run *run);      // of a case with `figures`
+    bool (*no_derivative)(const conform_case *c);   // its gradient is by definition not the loss's derivative
 } conform_family;
 
 // NULL: a family without a file here.

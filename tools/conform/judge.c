@@ -47,7 +47,8 @@ void conform_judge(conform_run *run, const conform_tensor *t, const char *call)
     const oracle_array *out = &run->problem.out[t->role->role], *scales = &run->problem.scale[t->role->role];
     conform_result *result = run->result;
     if (!out->data) return;
-    double unit = conform_tolerance(t->role->role), worst = 0, largest = t->spec.dtype == WANE_DTYPE_F16 ? 65504 : (double)FLT_MAX;
+    double unit = conform_tolerance(t->role->role), worst = 0, worst_allowed = 0;
+    double largest = t->spec.dtype == WANE_DTYPE_F16 ? 65504 : (double)FLT_MAX;
     int64_t worst_at = -1, wrong = 0;
     conform_tensor_load(t, run->scratch);
     for (int64_t i = 0; i < t->count; i++) {
@@ -65,6 +66,7 @@ void conform_judge(conform_run *run, const conform_tensor *t, const char *call)
         if (error > worst || worst_at < 0) {
             worst = error;
             worst_at = i;
+            worst_allowed = scale > 0 ? tolerance / (conform_last_place(t->spec.dtype) * scale) : 0;
         }
     }
     if (worst_at < 0) return;
@@ -76,6 +78,8 @@ void conform_judge(conform_run *run, const conform_tensor *t, const char *call)
                      call, where, run->scratch[worst_at], want, worst, (long long)wrong, (long long)t->count);
     if (worst > result->error) {
         result->error = worst;
+        result->allowed_ulps = worst_allowed;
+        result->ulps = worst_allowed > 0 ? worst * worst_allowed : 0;
         if (result->outcome == OUTCOME_PASS)
             snprintf(result->message, sizeof result->message, "%s: %s is %.9g, the oracle says %.9g", call, where,
                      run->scratch[worst_at], want);

@@ -22,9 +22,14 @@ static const char help_text[] =
     "  --quick        some hundred cases, the default\n"
     "  --full         thousands\n"
     "  --filter GLOB  only cases whose name matches; * and ? stand for anything and for one character\n"
+    "  --caselist F   only cases that a line of the file matches; lines that begin with # are left out\n"
     "  --list         names the cases and runs none\n"
     "  --seed N       other numbers, and other random cases; default 1\n"
-    "  --mode M       test (default); support: what the device can plan, and why not\n"
+    "  --mode M       test (default); grad: gradients against differences of the device's own loss, without the oracle;\n"
+    "                 perf: how long the calls take; support: what the device can plan, and why not\n"
+    "  --jobs N       processes at a time; default 1. The reports do not depend on it\n"
+    "  --baseline F   names, or the CSV of an earlier run: its failures are told as known, only others count\n"
+    "  --waivers F    failures that are excused: lines GLOB OF CASES | GLOB OF DEVICE AND DRIVER | REASON\n"
     "  --tap          the results as TAP on standard output, everything else on standard error\n"
     "  --junit F      ... and as JUnit XML, JSON or CSV in a file, valid at any moment\n"
     "  --json F\n"
@@ -36,7 +41,8 @@ static const char help_text[] =
     "  --verbose      a line for each case\n"
     "  --help, --version\n"
     "\n"
-    "Exit code: 0 all passed, 1 failures (or interrupted), 2 wrong usage, 3 no such device, 77 nothing ran.\n";
+    "Exit code: 0 all passed, 1 failures (or interrupted), 2 wrong usage, 3 no such device, or none any more, 77 nothing\n"
+    "ran.\n";
 
 static int usage(const char *what, const char *argument)
 {
@@ -68,7 +74,8 @@ static bool take_flag(conform_options *o, const char *argument)
 
 static int take_value(conform_options *o, const char *name, const char *value)
 {
-    const text texts[] = {{"--device", &o->device}, {"--filter", &o->filter}, {"--junit", &o->junit},
+    const text texts[] = {{"--device", &o->device}, {"--filter", &o->filter}, {"--caselist", &o->caselist},
+                          {"--baseline", &o->baseline}, {"--waivers", &o->waivers}, {"--junit", &o->junit},
                           {"--json", &o->json}, {"--csv", &o->csv}};
     double number;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -77,20 +84,31 @@ static int take_value(conform_options *o, const char *name, const char *value)
             *texts[i].to = value;
             return 0;
         }
-    bool mode = strcmp(name, "--mode") == 0, seed = strcmp(name, "--seed") == 0, threads = strcmp(name, "--threads") == 0;
-    if (!mode && !seed && !threads && strcmp(name, "--timeout") != 0) return usage("unknown argument", name);
-    if (!value) return usage("a value is missing after", name);
-    if (mode) {
-        o->support = strcmp(value, "support") == 0;
-        return o->support || strcmp(value, "test") == 0 ? 0 : usage("--mode is test or support, not", value);
+    if (strcmp(name, "--mode") == 0) {
+        static const char *const modes[] = {"test", "grad", "perf", "support"};
+        for (int i = 0; value && i < 4; i++)
+            if (strcmp(value, modes[i]) == 0) {
+                o->mode = (conform_mode)i;
+                return 0;
+            }
+        return usage("--mode is test, grad, perf or support, not", value ? value : "nothing");
     }
-    if (!parse_number(value, seed ? 0 : threads ? 1 : 0.001, seed ? 0x1p53 : 1e6, &number)
-        || (!mode && strcmp(name, "--timeout") != 0 && number != floor(number)))
-        return usage(seed ? "--seed takes a whole number, not" : threads ? "--threads takes a number from 1, not"
-                                                                          : "--timeout takes seconds, not", value);
-    if (seed) o->seed = (uint64_t)number;
-    else if (threads) o->threads = (uint32_t)number;
-    else o->timeout = number;
+    const struct { const char *name; double lowest, highest; bool whole; } numbers[] = {
+        {"--seed", 0, 0x1p53, true}, {"--threads", 1, 1e6, true}, {"--jobs", 1, 256, true}, {"--timeout", 0.001, 1e6, false}};
+    int which = 0;
+    while (which < 4 && strcmp(name, numbers[which].name) != 0) which++;
+    if (which == 4) return usage("unknown argument", name);
+    if (!value) return usage("a value is missing after", name);
+    bool fits = parse_number(value, numbers[which].lowest, numbers[which].highest, &number);
+    if (!fits || (numbers[which].whole && number != floor(number))) {
+        fprintf(stderr, "wane-conform: %s takes a %s from %g to %g, not %s; see --help\n", name,
+                numbers[which].whole ? "whole number" : "number", numbers[which].lowest, numbers[which].highest, value);
+        return EXIT_USAGE;
+    }
+    if (which == 0) o->seed = (uint64_t)number;
+    if (which == 1) o->threads = (uint32_t)number;
+    if (which == 2) o->jobs = (uint32_t)number;
+    if (which == 3) o->timeout = number;
     return 0;
 }
 
@@ -100,6 +118,7 @@ static int parse(conform_options *o, int argc, char **argv)
     memset(o, 0, sizeof *o);
     o->seed = 1;
     o->timeout = 120;
+    o->jobs = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(help_text, stdout) < 0 ? 2 : 1;
         if (strcmp(argv[i], "--version") == 0) return printf("wane-conform %s\n", wane_version()) < 0 ? 2 : 1;
@@ -111,38 +130,74 @@ static int parse(conform_options *o, int argc, char **argv)
     return 0;
 }
 
-int wane_conform_main(int argc, char **argv)
+// ---- the list ----
+
+static bool chosen(const conform_options *o, const conform_lists *lists, const conform_case *c)
 {
-    conform_options options;
-    int over = parse(&options, argc, argv);
-    if (over) return over - 1;
-    if (options.support) return conform_support(&options);
-    conform_list list = {0};
-    conform_make_cases(&list, options.full, options.seed, options.filter);
+    bool large = o->filter || o->caselist || (double)c->rows * (double)c->cols > 60000;
+    if (o->mode == MODE_GRAD && !conform_grad_fits(c)) return false;
+    if (o->mode == MODE_PERF && (!large || !conform_perf_fits(c))) return false;
+    return conform_listed(lists, c->name);
+}
+
+// Reports losses without cases, lines of the case list without one, and an empty list.
+static void choose(const conform_options *o, conform_lists *lists, conform_list *list)
+{
     const wane_loss_info *loss;
+    size_t kept = 0, made;
     for (uint32_t i = 0; (loss = wane_loss_at(i)); i++)
         if (!conform_family_of(loss))
             fprintf(stderr, "wane-conform: no cases for %s: its family, %s, has no file in tools/conform\n", loss->name, loss->family);
-    int code = 1;
-    if (list.failed) {
-        fprintf(stderr, "wane-conform: no memory for the list of cases\n");
-    } else if (!list.count) {
-        fprintf(stderr, "wane-conform: no case matches --filter %s: --list names them all\n",
-                options.filter ? options.filter : "*");
-        code = 77;
-    } else if (options.list) {
-        for (size_t i = 0; i < list.count; i++) puts(list.cases[i].name);
-        code = 0;
-    } else {
-        conform_report report;
-        char error[1024] = "";
-        code = EXIT_USAGE;
-        if (conform_report_open(&report, &options, &list)) {
-            conform_sink sink = conform_report_sink(&report);
-            int ended = list.count ? conform_run_all(&options, &list, &sink, error, sizeof error) : RUN_DONE;
-            code = conform_report_close(&report, ended, error);
+    conform_make_cases(list, o->full, o->seed, o->filter);
+    made = list->count;
+    for (size_t i = 0; i < made; i++)
+        if (chosen(o, lists, &list->cases[i])) list->cases[kept++] = list->cases[i];
+    list->count = kept;
+    for (size_t i = 0; lists->caselist && lists->caselist[i]; i++)
+        if (!lists->seen[i])
+            fprintf(stderr, "wane-conform: no case matches %s of %s%s\n", lists->caselist[i], o->caselist,
+                    o->full ? "" : "; --full has more cases");
+    if (kept) return;
+    if (made && o->mode != MODE_TEST)
+        fprintf(stderr, "wane-conform: none of %zu cases fits this --mode: it takes plain values and dense tensors\n", made);
+    else
+        fprintf(stderr, "wane-conform: no case matches --filter %s: --list names them all%s\n", o->filter ? o->filter : "*",
+                o->full ? "" : ", and --full has more");
+}
+
+static int run(const conform_options *options, const conform_lists *lists, const conform_list *list)
+{
+    conform_report report;
+    char error[1280] = "";
+    if (!conform_report_open(&report, options, list, lists)) return EXIT_USAGE;
+    conform_sink sink = conform_report_sink(&report);
+    int ended = conform_run_all(options, list, &sink, error, sizeof error);
+    return conform_report_close(&report, ended, error);
+}
+
+int wane_conform_main(int argc, char **argv)
+{
+    conform_options options;
+    conform_lists lists;
+    conform_list list = {0};
+    int code = parse(&options, argc, argv);
+    if (code) return code - 1;
+    if (options.no_fork && options.jobs > 1) return usage("--no-fork is one process, without", "--jobs");
+    if (options.mode == MODE_SUPPORT) return conform_support(&options);
+    code = EXIT_USAGE;
+    if (conform_lists_open(&lists, &options)) {
+        choose(&options, &lists, &list);
+        code = list.count ? 0 : 77;
+        if (list.failed) {
+            fprintf(stderr, "wane-conform: no memory for the list of cases\n");
+            code = 1;
+        } else if (options.list) {
+            for (size_t i = 0; i < list.count; i++) puts(list.cases[i].name);
+        } else if (list.count) {
+            code = run(&options, &lists, &list);
         }
     }
     free(list.cases);
+    conform_lists_close(&lists);
     return code;
 }

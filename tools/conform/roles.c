@@ -29,6 +29,11 @@ double conform_rounding(wane_dtype dtype, double value)
     return roundings[dtype][0] * fabs(value) * (1 + 0x1p-10) + roundings[dtype][1];
 }
 
+double conform_last_place(wane_dtype dtype)
+{
+    return dtype == WANE_DTYPE_F16 ? 0x1p-10 : dtype == WANE_DTYPE_BF16 ? 0x1p-7 : 0x1p-23;
+}
+
 bool conform_is_input(const wane_role_info *role) { return role->direction == WANE_DIRECTION_IN; }
 
 uint64_t conform_roles(const wane_loss_info *loss, int direction, int need)
