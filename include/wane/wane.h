@@ -23,7 +23,8 @@
 //
 // Row value of cross_entropy: weight[y] * ((1 - s) * (lse - x_y)) + (s / cols) * sum_j weight[j] * (lse - x_j), with
 // s = label_smoothing; of the other losses their formula in losses.def. Then + z_loss * lse^2, all times row_weight.
-// `mean` divides by the sum of weight[y] over valid rows, `sum` by 1.
+// `mean` divides by the sum of weight[y] over valid rows, by the number of rows where a loss has no target (entropy);
+// `sum` by 1.
 // Differences from torch.nn.functional.cross_entropy: nothing valid (or a weight sum of 0) gives 0, not NaN; a target
 // out of range gives its row loss 0 and gradient 0 and is counted (WANE_WARN_DATA), and never read out of bounds; a
 // term whose weight is 0 is 0 even where its logit is -inf.
@@ -156,7 +157,7 @@ typedef enum wane_loss {
 } wane_loss;
 
 // Roles of the softmax family (rows and cols are those of `logits`; every dtype is f32 unless said):
-//   in   logits f32, f16 or bf16 [rows, cols]; target i32 or i64 [rows]; weight [cols], one per class;
+//   in   logits f32, f16 or bf16 [rows, cols]; target i32 or i64 [rows] (not entropy); weight [cols], one per class;
 //        row_weight [rows];
 //        upstream: d(objective)/d(loss), [1] for mean and sum, [rows] for none, absent means 1;
 //        upstream_lse [rows]: a gradient into the output lse, added in

@@ -85,7 +85,7 @@
 #define OPTION_ENTROPY 32u
 #define OPTION_ARGMAX 64u
 #define OPTION_IN_PLACE 256u       // logits and gradient are the same memory, bound as grad
-#define OPTION_NO_TARGET 512u      // every column is one of the others
+#define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
 
 // ---- constant `types`: TYPE_* of logits, and of the gradient shifted by SHIFT_GRAD ----
@@ -100,6 +100,7 @@
 #define HAS_UPSTREAM_LSE 4u
 #define HAS_WEIGHT 8u
 #define HAS_TARGET_I64 16u
+#define HAS_TARGET 32u
 
 // ---- record.statistics_mask bits: WANE_STATISTIC_* ----
 #define SAVED_MAX 1u

@@ -1,5 +1,5 @@
 // Packs what a row needs besides its logits: one lane, one row.
-// Reads target (i32, or i64 as two words), weight[target], row_weight, upstream, upstream_lse; writes six planes of work.
+// Reads target (i32, or i64 as two words; a loss without one has valid rows of weight 1 alone), weight[target], row_weight, upstream, upstream_lse; writes six planes of work.
 // The planner guarantees that each operand's window starts at the batch's first row. Where weight does not fit one
 // there is a pass for each window of it, columns col0 to col0 + cols_here: the first writes all planes, the others the
 // weights of rows whose target is theirs. No logits are read here, so the denominator of mean is known before the first
@@ -11,11 +11,16 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
 #else
     uint row = K_ITEM;
     bool wide = (K_P(flags) & HAS_TARGET_I64) != 0u;
+    bool labelled = (K_P(flags) & HAS_TARGET) != 0u;
     K_INDEX at = ROW_AT(row, K_P(target_outer), K_P(target_row));
-    uint low = wide ? K_LD(target, at * 2) : K_LD(target, at);
-    uint high = low >= 0x80000000u ? 0xffffffffu : 0u;
-    if (wide) high = K_LD(target, at * 2 + 1);
-    bool ignored = low == K_P(ignore_lo) && high == K_P(ignore_hi);
+    uint low = 0u;
+    uint high = 0u;
+    if (labelled) {
+        low = wide ? K_LD(target, at * 2) : K_LD(target, at);
+        high = low >= 0x80000000u ? 0xffffffffu : 0u;
+        if (wide) high = K_LD(target, at * 2 + 1);
+    }
+    bool ignored = labelled && low == K_P(ignore_lo) && high == K_P(ignore_hi);
     bool bad = !ignored && (high != 0u || low >= K_P(cols));
     bool valid = !ignored && !bad;
     float weight = 0.0f;
@@ -26,7 +31,7 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
     if (here || K_W(col0) == 0u) plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
     if (K_W(col0) == 0u) {
         uint one = K_BITS(1.0f);
-        plane_store(K_PASS PLANE_LABEL, row, valid ? low : SOFTMAX_NO_COLUMN);
+        plane_store(K_PASS PLANE_LABEL, row, valid && labelled ? low : SOFTMAX_NO_COLUMN);
         plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
         uint word = one;
         if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(row, K_P(row_weight_outer), K_P(row_weight_row)));

@@ -105,8 +105,45 @@ K_FN float row_entropy(row_stats s, row_state r, float log_sum)
     return own + r.others * (apart + rest);
 }
 
+// A row without a target: a link on the entropy, log S - S1 / S with S1 the sum of exp(x_j - m) (x_j - m), all of them of
+// one sign. Its gradient by x_j is -p_j (x_j - m - S1 / S).
+K_FN row_coefs link_whole(K_CTX uint row, row_stats s)
+{
+    if ((s.flags & (FLAG_NAN | FLAG_PLUS_INF)) != 0u || (s.flags & FLAG_OTHER) == 0u)
+        return link_special(K_PASS row, SOFTMAX_NO_COLUMN, s);
+    float log_sum = k_log(s.sum);
+    float below = s.sum_ex / s.sum;        // E_p[x] - max
+    float wide = s.top * K_P(inverse_temperature) + log_sum;
+    float lse = k_clamp(wide);
+    row_state r;
+    r.t = 0.0f;
+    r.others = 1.0f;
+    r.n = log_sum - below;
+    row_term term = term_apply(K_PASS r);
+    float row_weight = plane_float(K_PASS PLANE_ROW_WEIGHT, row);
+    float value = term.value + K_P(z_loss) * lse * lse;
+    bool infinite = value > 3.4028235e38f;
+    value = row_weight == 0.0f ? 0.0f : value * row_weight;
+    uint loss = (infinite || value > 3.4028235e38f) && row_weight != 0.0f ? K_WORD_INF : K_BITS(value);
+    uint lse_word = wide > 3.4028235e38f ? K_WORD_INF : wide < -3.4028235e38f ? K_WORD_MINUS_INF : K_BITS(wide);
+    store_values(K_PASS row, loss, lse_word, K_BITS(r.n), s.best, s.flags);
+
+    float g = row_scale(K_PASS row);
+    float scale = K_P(inverse_temperature) / s.sum;
+    float p = k_clamp((2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
+    row_coefs c;
+    c.mode = ROW_NORMAL;
+    c.top = s.top;
+    c.p = k_clamp((p + (term.slope * g) * below) * scale);
+    c.target = 0.0f;
+    c.w = 0.0f;
+    c.ex = k_clamp(-(term.slope * g) * scale);
+    return c;
+}
+
 K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
 {
+    if ((K_C(options) & OPTION_NO_TARGET) != 0u) return link_whole(K_PASS row, s);
     bool empty = (s.flags & FLAG_OTHER) == 0u;
     bool target_out = (s.flags & FLAG_TARGET_MINUS_INF) != 0u;
     if ((s.flags & (FLAG_IGNORED | FLAG_BAD | FLAG_NAN | FLAG_PLUS_INF)) != 0u || (empty && target_out))

@@ -65,7 +65,7 @@ K_FN row_stats stats_load(K_CTX uint slice, uint row)
     uint label = K_LD(work, plane_at(K_PASS PLANE_LABEL, row));
     uint flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row));
     row_stats s = stats_none();
-    if (label != SOFTMAX_NO_COLUMN)
+    if (label != SOFTMAX_NO_COLUMN || (K_C(options) & OPTION_NO_TARGET) != 0u)
         for (uint first = 0u; first < K_P(slices); first += 64u) {
             uint stop = K_MIN(first + 64u, K_P(slices));
             row_stats block = stats_load(K_PASS first, row);

@@ -14,7 +14,8 @@
 #else
     uint row = K_ITEM;
     uint label = K_LD(work, plane_at(K_PASS PLANE_LABEL, row));
-    bool live = label != SOFTMAX_NO_COLUMN;
+    bool targeted = (K_C(options) & OPTION_NO_TARGET) == 0u;
+    bool live = label != SOFTMAX_NO_COLUMN || !targeted;
     if (live) {                            // the same for the whole group
         sweep_columns(K_PASS row, 0u, K_P(cols), label);
     }
@@ -24,7 +25,9 @@
         s.flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row));
         s.best = SOFTMAX_NO_COLUMN; s.lead = 0.0f;
         if (live) {
-            row_target t = load_target(K_PASS row, label);
+            row_target t;
+            t.value = 0.0f; t.flags = 0u; t.lead = 0.0f; t.best = K_SL(best, 0u);
+            if (targeted) t = load_target(K_PASS row, label);
             s.top = K_SL(top, 0u); s.sum = K_SL(sum, 0u); s.target = t.value; s.sum_ex = K_SL(sum_ex, 0u);
             s.sum_wx = K_SL(sum_wx, 0u); s.sum_w = K_SL(sum_w, 0u);
             s.flags |= K_SL(flag, 0u) | t.flags;

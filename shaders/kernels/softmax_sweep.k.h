@@ -11,16 +11,18 @@
 #else
     uint row = K_ITEM / K_W(slices_here);
     uint slice = K_W(slice0) + K_ITEM % K_W(slices_here);
-    uint label = K_LD(work, K_P(planes) + PLANE_LABEL * K_P(plane_rows) + row);
+    uint label = SOFTMAX_NO_COLUMN;
+    if ((K_C(options) & OPTION_NO_TARGET) == 0u) label = K_LD(work, K_P(planes) + PLANE_LABEL * K_P(plane_rows) + row);
     uint begin = slice * K_P(slice_cols);
     uint end = K_MIN(begin + K_P(slice_cols), K_P(cols));
-    bool live = label != SOFTMAX_NO_COLUMN;
+    bool targeted = (K_C(options) & OPTION_NO_TARGET) == 0u;
+    bool live = label != SOFTMAX_NO_COLUMN || !targeted;
     if (live) {                            // the same for the whole group
         sweep_columns(K_PASS row, begin, end, label);
         if (K_LANE == 0u) {
             row_target t;
             t.value = 0.0f; t.flags = 0u; t.lead = K_SL(lead, 0u); t.best = K_SL(best, 0u);
-            if (label >= begin && label < end) t = load_target(K_PASS row, label);
+            if (targeted && label >= begin && label < end) t = load_target(K_PASS row, label);
             uint at = K_P(planes) + (SOFTMAX_PLANES + slice * SLICE_PLANES) * K_P(plane_rows) + row;
             K_ST(work, at + SLICE_MAX * K_P(plane_rows), K_BITS(K_SL(top, 0u)));
             K_ST(work, at + SLICE_SUM * K_P(plane_rows), K_BITS(K_SL(sum, 0u)));

@@ -58,6 +58,7 @@ static bool add_split(softmax_problem *p, int64_t row, int64_t rows)
     wane_pass *pass = good ? softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window) : NULL;
     if (!pass) return false;
     pass->consts[0] = p->term;
+    pass->consts[1] = p->options & OPTION_NO_TARGET;
     pass->slots[0] = softmax_whole_work(p);
     return p->grad < 0 || add_columns(p, WANE_KERNEL_SOFTMAX_WRITE, row, rows);
 }

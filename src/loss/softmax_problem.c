@@ -1,10 +1,18 @@
 // softmax_problem.c - reads a problem of the softmax family: options, types, and the kernels' record.
 #include "loss/softmax.h"
 
+static bool has_target(const wane_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->loss->role_count; i++)
+        if (wane_loss_role_at(plan->loss, i)->role == WANE_ROLE_TARGET) return true;
+    return false;
+}
+
 uint32_t softmax_statistics_need(const wane_plan *plan)
 {
     uint32_t mask = WANE_STATISTIC_MAX | WANE_STATISTIC_SUM | WANE_STATISTIC_TARGET | WANE_STATISTIC_FLAGS;
     if (softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0) mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
+    if (!has_target(plan)) mask |= WANE_STATISTIC_SUM_EXP_X;
     return mask;
 }
 
@@ -83,6 +91,7 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
     if (softmax_wants(p, WANE_ROLE_ENTROPY) || (p->save && mask & WANE_STATISTIC_SUM_EXP_X)) p->options |= OPTION_ENTROPY;
     if (softmax_wants(p, WANE_ROLE_ARGMAX) || softmax_wants(p, WANE_ROLE_ACCURACY)) p->options |= OPTION_ARGMAX;
     if (p->save) p->options |= OPTION_SAVE;
+    if (p->target < 0) p->options |= OPTION_NO_TARGET | OPTION_ENTROPY;
     return WANE_OK;
 }
 
@@ -123,7 +132,8 @@ void softmax_fill_record(softmax_problem *p)
     r->statistics_mask = plan->statistics_mask;
     r->flags = (p->row_weight >= 0 ? HAS_ROW_WEIGHT : 0) | (p->upstream >= 0 ? HAS_UPSTREAM : 0)
              | (p->upstream_lse >= 0 ? HAS_UPSTREAM_LSE : 0) | (p->weight >= 0 ? HAS_WEIGHT : 0)
-             | (plan->operands[p->target].dtype == WANE_DTYPE_I64 ? HAS_TARGET_I64 : 0);
+             | (p->target >= 0 ? HAS_TARGET : 0)
+             | (p->target >= 0 && plan->operands[p->target].dtype == WANE_DTYPE_I64 ? HAS_TARGET_I64 : 0);
     r->partials = SOFTMAX_SCALARS;
     r->parts = p->parts;
     r->planes = (uint32_t)wane_round_up(SOFTMAX_SCALARS + (uint64_t)p->parts * SOFTMAX_PART_WORDS, 64);

@@ -36,7 +36,7 @@ const char *problem_text(const problem *p)
     static const char *const names[PROBLEM_OPTIONS] = {
         "sum", "none", "weight", "row_weight", "upstream", "upstream_lse", "smoothing", "softcap", "temperature",
         "z_loss", "comp_sum", "values", "grad", "accumulate", "entropy", "argmax", "save", "given", "all_planes", "i64",
-        "column_major", "negative", "spread",
+        "column_major", "negative", "spread", "no_target",
     };
     static char text[512];
     int used = snprintf(text, sizeof text, "%lld x %lld, limits %d%s", (long long)p->rows, (long long)p->cols,
@@ -210,18 +210,19 @@ static void add_inputs(builder *b)
     const problem *p = b->p;
     uint32_t o = p->options;
     add_operand(b, WANE_ROLE_LOGITS, WANE_DTYPE_F32, 2, p->rows, p->cols);
-    add_operand(b, WANE_ROLE_TARGET, o & PROBLEM_I64 ? WANE_DTYPE_I64 : WANE_DTYPE_I32, 1, p->rows, 0);
-    if (o & PROBLEM_WEIGHT) add_operand(b, WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, p->cols, 0);
+    bool targeted = !(o & PROBLEM_NO_TARGET);
+    if (targeted) add_operand(b, WANE_ROLE_TARGET, o & PROBLEM_I64 ? WANE_DTYPE_I64 : WANE_DTYPE_I32, 1, p->rows, 0);
+    if (targeted && o & PROBLEM_WEIGHT) add_operand(b, WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, p->cols, 0);
     if (o & PROBLEM_ROW_WEIGHT) add_operand(b, WANE_ROLE_ROW_WEIGHT, WANE_DTYPE_F32, 1, p->rows, 0);
     if (o & PROBLEM_UPSTREAM) add_operand(b, WANE_ROLE_UPSTREAM, WANE_DTYPE_F32, 1, o & PROBLEM_NONE ? p->rows : 1, 0);
     if (o & PROBLEM_UPSTREAM_LSE) add_operand(b, WANE_ROLE_UPSTREAM_LSE, WANE_DTYPE_F32, 1, p->rows, 0);
     add_param(b, WANE_PARAM_REDUCTION, o & PROBLEM_NONE ? WANE_REDUCTION_NONE : o & PROBLEM_SUM ? WANE_REDUCTION_SUM
                                                                                                 : WANE_REDUCTION_MEAN);
-    if (o & PROBLEM_SMOOTHING && !(o & PROBLEM_COMP_SUM)) add_param(b, WANE_PARAM_LABEL_SMOOTHING, 0.1);
+    if (targeted && o & PROBLEM_SMOOTHING && !(o & PROBLEM_COMP_SUM)) add_param(b, WANE_PARAM_LABEL_SMOOTHING, 0.1);
     if (o & PROBLEM_SOFTCAP) add_param(b, WANE_PARAM_SOFTCAP, 6.0);
     if (o & PROBLEM_TEMPERATURE) add_param(b, WANE_PARAM_TEMPERATURE, 0.6);
     if (o & PROBLEM_Z_LOSS) add_param(b, WANE_PARAM_Z_LOSS, 0.01);
-    if (o & PROBLEM_COMP_SUM) add_param(b, WANE_PARAM_TAU, 1.4);
+    if (targeted && o & PROBLEM_COMP_SUM) add_param(b, WANE_PARAM_TAU, 1.4);
 }
 
 static void add_outputs(builder *b, uint32_t planes)
@@ -246,7 +247,7 @@ static void add_outputs(builder *b, uint32_t planes)
     if (o & PROBLEM_ENTROPY) add_operand(b, WANE_ROLE_ENTROPY, WANE_DTYPE_F32, 1, p->rows, 0);
     if (o & PROBLEM_ARGMAX) {
         add_operand(b, WANE_ROLE_ARGMAX, o & PROBLEM_I64 ? WANE_DTYPE_I64 : WANE_DTYPE_I32, 1, p->rows, 0);
-        add_operand(b, WANE_ROLE_ACCURACY, WANE_DTYPE_F32, 1, 1, 0);
+        if (!(o & PROBLEM_NO_TARGET)) add_operand(b, WANE_ROLE_ACCURACY, WANE_DTYPE_F32, 1, 1, 0);
     }
 }
 
@@ -274,7 +275,8 @@ wane_status problem_open(const problem *p, problem_run *run)
     wane_loss_desc desc = { .struct_size = sizeof desc };
     memset(run, 0, sizeof *run);
     add_inputs(&b);
-    desc.loss = p->options & PROBLEM_COMP_SUM ? WANE_LOSS_COMP_SUM : WANE_LOSS_CROSS_ENTROPY;
+    desc.loss = p->options & PROBLEM_NO_TARGET ? WANE_LOSS_ENTROPY
+              : p->options & PROBLEM_COMP_SUM ? WANE_LOSS_COMP_SUM : WANE_LOSS_CROSS_ENTROPY;
     desc.params = b.params;
     desc.param_count = b.param_count;
     wane_status status = wane_statistics_need(problem_context(), &desc, &desc.statistics_mask);

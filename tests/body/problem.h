@@ -17,7 +17,8 @@ enum {
     PROBLEM_I64 = 1 << 19,                                      // target and argmax
     PROBLEM_COLUMN_MAJOR = 1 << 20, PROBLEM_NEGATIVE = 1 << 21, // strides of logits and gradient
     PROBLEM_SPREAD = 1 << 22,                                   // small operands of stride 3, inputs among them of 0
-    PROBLEM_OPTIONS = 23
+    PROBLEM_NO_TARGET = 1 << 23,                                // the loss is entropy
+    PROBLEM_OPTIONS = 24
 };
 
 typedef enum problem_data { PROBLEM_PLAIN, PROBLEM_SPECIAL } problem_data;   // SPECIAL: NaN, infinities, bad targets
