@@ -12,12 +12,13 @@
 
 static const char help_text[] =
     "usage: wane-bench [--device D] [--op LOSS] [--shape rows=R,cols=C]... [--dtype T]\n"
-    "                  [--param NAME=VALUE]... [--threads N] [--seconds S] [--json FILE] [--quick]\n"
+    "                  [--param NAME=VALUE]... [--threads N] [--seconds S] [--cache hot|cold|both] [--json FILE]\n"
+    "                  [--quick]\n"
     "\n"
     "Times forward, backward from saved statistics, both fused, and fused in place. Each round runs them and the\n"
-    "references, reading and copying as many bytes on the CPU, in rotated order; ratios are taken within a round,\n"
-    "because a machine's speed drifts. GB/s count the bytes that have to move: each input read once, each output\n"
-    "written once.\n"
+    "references in rotated order: reading and copying as many bytes on the CPU, plainly and past the caches;\n"
+    "multiply-adds and exponentials in registers. Ratios are taken within a round, because a machine's speed drifts.\n"
+    "GB/s count the bytes that have to move: each input read once, each output written once.\n"
     "\n"
     "  --device D       auto, cpu, cpu:avx2, vulkan, vulkan:0, opencl, opencl:0 ... (default: auto)\n"
     "  --op LOSS        a loss of a row of logits; wane-eval --list names them (default: cross_entropy)\n"
@@ -26,14 +27,18 @@ static const char help_text[] =
     "  --param N=V      a parameter, as for wane-eval\n"
     "  --threads N      of the CPU, for the loss and the references (default: as many as this process may use)\n"
     "  --seconds S      time for each line of the table at the least, besides 20 rounds (default: 1)\n"
+    "  --cache C        hot: caches as the call before left them; cold: flushed before each call; both (default: hot,\n"
+    "                   and cold too for what is smaller than four times the last cache)\n"
     "  --json FILE      all figures as an object; - is standard output, instead of the table\n"
     "  --quick          a small shape and three rounds: does it run at all\n"
     "  --help           this text\n"
     "  --version        the version of the library\n"
     "\n"
-    "of read, of copy, of nt: GB/s over those of reading, copying, and copying past the caches. workspace: what the\n"
-    "plan asks for; extra: that, and the host memory that the library took. On a GPU the loss works in buffers of the\n"
-    "device, times are wall-clock with submission and waiting, and the references are still the CPU's.\n"
+    "of read, of copy, of nt: GB/s over those of reading, copying, and copying past the caches. of roof: the least time\n"
+    "that the references allow - the longest of the bytes at the speed of reading (or of the better copy, if a gradient\n"
+    "is written), the multiply-adds, and one exponential a logit - over the time taken. extra: the plan's workspace and\n"
+    "the host memory that the library took, and that by rows. On a GPU the loss works in buffers of the device, times\n"
+    "are wall-clock with submission and waiting, and the references are still the CPU's.\n"
     "error: of the fused call, over four of the rows, against formulas in double precision: of a row's loss, relative\n"
     "to 1 or itself, and of a gradient, relative to the row's largest entry.\n"
     "Exit code: 0; 1 on failure, 2 for wrong usage, 3 if there is no such device.\n";
@@ -96,6 +101,16 @@ static bool read_op(const char *text, bench_options *options)
     return false;
 }
 
+static bool read_cache(const char *text, bench_options *options)
+{
+    bool both = strcmp(text, "both") == 0;
+    options->hot = both || strcmp(text, "hot") == 0;
+    options->cold = both || strcmp(text, "cold") == 0;
+    if (options->hot || options->cold) return true;
+    tool_error("--cache %s: hot, cold or both is expected", text);
+    return false;
+}
+
 // Parameters wait until the loss is known.
 static bool read_params(bench_options *options, char *const *texts, uint32_t count)
 {
@@ -104,23 +119,31 @@ static bool read_params(bench_options *options, char *const *texts, uint32_t cou
     return true;
 }
 
+static int run_state(bench_work *work, bench_team *team, const bench_options *options, bool cold, cJSON *results)
+{
+    bench_result result;
+    int code = bench_measure(work, team, options, cold, &result);
+    if (!code) code = bench_accuracy(work, options, &result);
+    if (!code && results) cJSON_AddItemToArray(results, bench_json(work, options, &result));
+    if (!code && !(options->json && strcmp(options->json, "-") == 0)) {
+        bench_print(work, options, &result);
+        fflush(stdout);
+    }
+    bench_result_free(&result);
+    return code;
+}
+
 static int run_shape(tool_session *session, bench_memory *memory, wane_device *device, bench_team *team,
                      const bench_options *options, shape s, cJSON *results)
 {
     bench_work work;
-    bench_result result;
-    memset(&result, 0, sizeof result);
     bench_progress("%lld x %lld: data and plans", (long long)s.rows, (long long)s.cols);
     int code = bench_work_make(&work, session, memory, device, options, s.rows, s.cols);
     bench_progress(NULL);
-    if (!code) code = bench_measure(&work, team, options, &result);
-    if (!code) code = bench_accuracy(&work, options, &result);
-    if (!code && results) cJSON_AddItemToArray(results, bench_json(&work, options, &result));
-    if (!code && !(options->json && strcmp(options->json, "-") == 0)) {
-        bench_print(&work, options, &result);
-        fflush(stdout);
-    }
-    bench_result_free(&result);
+    bool small = 2 * (uint64_t)s.rows * work.row_bytes < 4 * (uint64_t)bench_cache_bytes();
+    bool hot = options->hot || !options->cold, cold = options->cold || (!options->hot && small && !options->quick);
+    if (!code && hot) code = run_state(&work, team, options, false, results);
+    if (!code && cold) code = run_state(&work, team, options, true, results);
     bench_work_free(&work);
     return code;
 }
@@ -188,8 +211,9 @@ int main(int argc, char **argv)
         {"shape", required_argument, NULL, 's'},  {"dtype", required_argument, NULL, 't'},
         {"param", required_argument, NULL, 'p'},  {"threads", required_argument, NULL, 'n'},
         {"seconds", required_argument, NULL, 'S'}, {"json", required_argument, NULL, 'j'},
-        {"quick", no_argument, NULL, 'q'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+        {"cache", required_argument, NULL, 'c'},  {"quick", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     bench_options options = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .seconds = 1, .rounds = 20,
@@ -210,6 +234,7 @@ int main(int argc, char **argv)
         case 'n': good = read_number("threads", optarg, 1, 1024, &threads); break;
         case 'S': good = read_number("seconds", optarg, 0, 3600, &options.seconds); break;
         case 'j': options.json = optarg; break;
+        case 'c': good = read_cache(optarg, &options); break;
         case 'q': options.quick = true; break;
         case 'h': fputs(help_text, stdout); return tool_end(TOOL_OK);
         case 'V': printf("wane %s\n", wane_version()); return tool_end(TOOL_OK);

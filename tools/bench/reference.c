@@ -1,74 +1,12 @@
-// reference.c - what memory can do here: reading and copying on all threads, measured in the same rounds as the loss.
+// reference.c - the kernels of kernels.c on all threads, measured in the same rounds as the loss.
 #include "bench.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define BENCH_X86
-#include <immintrin.h>
-#endif
-
-// ---- the kernels ----
-
-static uint64_t read_plain(const unsigned char *from, size_t bytes)
-{
-    uint64_t sum[8] = {0}, word[8];
-    for (size_t i = 0; i + 64 <= bytes; i += 64) {
-        memcpy(word, from + i, 64);
-        for (int k = 0; k < 8; k++) sum[k] ^= word[k];
-    }
-    return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
-}
-
-#ifdef BENCH_X86
-// Prefetching ahead is what the best plain loop of this kind needs: without it one core reads a tenth less.
-__attribute__((target("avx2"))) static uint64_t read_avx2(const unsigned char *from, size_t bytes)
-{
-    __m256i a = _mm256_setzero_si256(), b = a;
-    for (size_t i = 0; i + 64 <= bytes; i += 64) {
-        _mm_prefetch((const char *)from + i + 2048, _MM_HINT_T0);
-        a = _mm256_xor_si256(a, _mm256_loadu_si256((const __m256i *)(const void *)(from + i)));
-        b = _mm256_xor_si256(b, _mm256_loadu_si256((const __m256i *)(const void *)(from + i + 32)));
-    }
-    uint64_t words[4];
-    _mm256_storeu_si256((__m256i *)(void *)words, _mm256_xor_si256(a, b));
-    return words[0] ^ words[1] ^ words[2] ^ words[3];
-}
-
-static void copy_past_cache(unsigned char *to, const unsigned char *from, size_t bytes)
-{
-    size_t head = (64 - ((uintptr_t)to & 63)) & 63, i = head < bytes ? head : bytes;
-    memcpy(to, from, i);
-    for (; i + 64 <= bytes; i += 64)
-        for (size_t k = 0; k < 64; k += 16)
-            _mm_stream_si128((__m128i *)(void *)(to + i + k),
-                             _mm_loadu_si128((const __m128i *)(const void *)(from + i + k)));
-    memcpy(to + i, from + i, bytes - i);
-    _mm_sfence();
-}
-#endif
-
-static uint64_t read_bytes(const unsigned char *from, size_t bytes)
-{
-#ifdef BENCH_X86
-    if (__builtin_cpu_supports("avx2")) return read_avx2(from, bytes);
-#endif
-    return read_plain(from, bytes);
-}
-
-bool bench_reference_exists(bench_reference reference)
-{
-#ifdef BENCH_X86
-    (void)reference;
-    return true;
-#else
-    return reference != BENCH_NT_COPY;
-#endif
-}
-
-// ---- the team ----
+enum { READ_AHEAD_BYTES = 2048 };
 
 struct bench_team {
     uint32_t threads, started;
@@ -78,10 +16,17 @@ struct bench_team {
     bench_reference reference;
     const unsigned char *from;
     unsigned char *to;
-    size_t bytes;
+    size_t bytes, ahead_bytes;
     uint64_t sink;                          // so that nothing read is thrown away
     struct bench_member { bench_team *team; uint32_t index; } *members;
 };
+
+static void sink_float(bench_team *team, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    __atomic_fetch_xor(&team->sink, bits, __ATOMIC_RELAXED);
+}
 
 static void do_part(bench_team *team, uint32_t index)
 {
@@ -89,14 +34,15 @@ static void do_part(bench_team *team, uint32_t index)
     size_t first = lines * index / team->threads * 64, last = lines * (index + 1) / team->threads * 64;
     if (index + 1 == team->threads) last = team->bytes;
     size_t bytes = last - first;
+    static const float none[BENCH_EXPS];    // e^0, as good as any
     switch (team->reference) {
-    case BENCH_READ: __atomic_fetch_xor(&team->sink, read_bytes(team->from + first, bytes), __ATOMIC_RELAXED); break;
-    case BENCH_COPY: memmove(team->to + first, team->from + first, bytes); break;
-    case BENCH_NT_COPY:
-#ifdef BENCH_X86
-        copy_past_cache(team->to + first, team->from + first, bytes);
-#endif
+    case BENCH_READ:
+        __atomic_fetch_xor(&team->sink, bench_read(team->from + first, bytes, team->ahead_bytes), __ATOMIC_RELAXED);
         break;
+    case BENCH_COPY: memmove(team->to + first, team->from + first, bytes); break;
+    case BENCH_NT_COPY: bench_copy_past_cache(team->to + first, team->from + first, bytes); break;
+    case BENCH_FMA: sink_float(team, bench_multiply(BENCH_FMA_COUNT)); break;
+    case BENCH_EXP: sink_float(team, bench_exp(none, BENCH_EXP_COUNT)); break;
     }
 }
 
@@ -146,13 +92,41 @@ void bench_team_free(bench_team *team)
     free(team);
 }
 
-void bench_refer(bench_team *team, bench_reference reference, const void *from, void *to, size_t bytes)
+static double run_team(bench_team *team)
+{
+    double start = bench_now();
+    pthread_barrier_wait(&team->begin);
+    do_part(team, 0);
+    pthread_barrier_wait(&team->end);
+    return bench_now() - start;
+}
+
+bool bench_reference_exists(bench_reference reference)
+{
+    return reference != BENCH_NT_COPY || bench_copy_past_cache(NULL, NULL, 0);
+}
+
+double bench_refer(bench_team *team, bench_reference reference, const void *from, void *to, size_t bytes)
 {
     team->reference = reference;
     team->from = from;
     team->to = to;
     team->bytes = bytes;
-    pthread_barrier_wait(&team->begin);
-    do_part(team, 0);
-    pthread_barrier_wait(&team->end);
+    team->ahead_bytes = 0;
+    double seconds = run_team(team);
+    if (reference != BENCH_READ) return seconds;
+    // the better of plain and prefetching reads
+    team->ahead_bytes = READ_AHEAD_BYTES;
+    double ahead = run_team(team);
+    return ahead < seconds ? ahead : seconds;
+}
+
+size_t bench_cache_bytes(void)
+{
+    long last = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    last = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (last <= 0) last = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return last > 0 ? (size_t)last : (size_t)32 << 20;
 }

@@ -48,24 +48,30 @@ static const char *ratio_text(const bench_provider *p, bench_reference reference
 
 void bench_print(const bench_work *work, const bench_options *options, const bench_result *result)
 {
-    char a[16], b[16], c[16], d[16], e[16], f[16], g[16], h[16];
-    printf("\n%s %s, rows=%lld cols=%lld, %s of logits, %u rounds\n", options->loss->name, wane_dtype_name(work->dtype),
-           (long long)work->rows, (long long)work->cols, bytes_text((double)work->rows * (double)work->row_bytes, a),
-           result->rounds);
-    printf("%-10s %11s %11s %11s %8s %8s %8s %8s %8s %11s %11s\n", "", "median", "p20", "p80", "GB/s", "of read",
-           "of copy", "of nt", "Gexp/s", "workspace", "extra");
+    char a[16], b[16], c[16], d[16], e[16], f[16], h[16];
+    printf("\n%s %s, rows=%lld cols=%lld, %s of logits, caches %s, %u rounds\n", options->loss->name,
+           wane_dtype_name(work->dtype), (long long)work->rows, (long long)work->cols,
+           bytes_text((double)work->rows * (double)work->row_bytes, a), result->cold ? "cold" : "as they are", result->rounds);
+    printf("%-10s %11s %11s %11s %8s %8s %8s %8s %8s %8s %11s %9s\n", "", "median", "p20", "p80", "GB/s", "of read",
+           "of copy", "of nt", "of roof", "Gexp/s", "extra", "B a row");
     for (uint32_t i = 0; i < result->provider_count; i++) {
         const bench_provider *p = &result->providers[i];
-        printf("%-10s %11s %11s %11s %8.2f %8s %8s %8s", p->name, time_text(p->time.median, a),
-               time_text(p->time.p20, b), time_text(p->time.p80, c), p->bytes / p->time.median / 1e9,
-               ratio_text(p, BENCH_READ, d), ratio_text(p, BENCH_COPY, e), ratio_text(p, BENCH_NT_COPY, f));
+        printf("%-10s %11s %11s %11s", p->name, time_text(p->time.median, a), time_text(p->time.p20, b),
+               time_text(p->time.p80, c));
+        if (p->is_reference && p->reference > BENCH_NT_COPY) {
+            double rate = (p->reference == BENCH_FMA ? p->flops : p->exps) / p->time.median / 1e9;
+            printf(" %8.2f %s\n", rate, p->reference == BENCH_FMA ? "Gflop/s" : "Gexp/s");
+            continue;
+        }
+        printf(" %8.2f %8s %8s %8s", p->bytes / p->time.median / 1e9, ratio_text(p, BENCH_READ, d),
+               ratio_text(p, BENCH_COPY, e), ratio_text(p, BENCH_NT_COPY, f));
         if (p->is_reference) {
             printf("\n");
             continue;
         }
         const bench_call *call = &work->calls[p->mode];
-        printf(" %8.2f %11s %11s\n", p->exps / p->time.median / 1e9, bytes_text((double)call->info.workspace_bytes, g),
-               bytes_text((double)call->extra_bytes, h));
+        printf(" %6.0f %% %8.2f %11s %9.1f\n", 100 * p->of_roof.median, p->exps / p->time.median / 1e9,
+               bytes_text((double)call->extra_bytes, h), (double)call->extra_bytes / (double)work->rows);
     }
     for (uint32_t i = 0; i < result->provider_count; i++) {
         const bench_provider *p = &result->providers[i];
@@ -91,14 +97,18 @@ static cJSON *provider_json(const bench_work *work, const bench_provider *p)
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "name", p->name);
     add_spread(json, "ms", &p->time, 1e3);
-    cJSON_AddNumberToObject(json, "minimal_bytes", p->bytes);
-    cJSON_AddNumberToObject(json, "gb_per_s", p->bytes / p->time.median / 1e9);
-    add_spread(json, "of_read", &p->of[BENCH_READ], 1);
-    add_spread(json, "of_copy", &p->of[BENCH_COPY], 1);
-    if (bench_reference_exists(BENCH_NT_COPY)) add_spread(json, "of_nt_copy", &p->of[BENCH_NT_COPY], 1);
+    if (p->bytes > 0) {
+        cJSON_AddNumberToObject(json, "minimal_bytes", p->bytes);
+        cJSON_AddNumberToObject(json, "gb_per_s", p->bytes / p->time.median / 1e9);
+        add_spread(json, "of_read", &p->of[BENCH_READ], 1);
+        add_spread(json, "of_copy", &p->of[BENCH_COPY], 1);
+        if (bench_reference_exists(BENCH_NT_COPY)) add_spread(json, "of_nt_copy", &p->of[BENCH_NT_COPY], 1);
+    }
+    if (p->flops > 0) cJSON_AddNumberToObject(json, "gflop_per_s", p->flops / p->time.median / 1e9);
+    if (p->exps > 0) cJSON_AddNumberToObject(json, "gexp_per_s", p->exps / p->time.median / 1e9);
     if (p->is_reference) return json;
     const bench_call *call = &work->calls[p->mode];
-    cJSON_AddNumberToObject(json, "exps_per_s", p->exps / p->time.median);
+    add_spread(json, "of_roofline", &p->of_roof, 1);
     cJSON_AddNumberToObject(json, "moved_bytes", (double)call->info.moved_bytes);
     cJSON_AddNumberToObject(json, "dispatches", call->info.dispatch_count);
     cJSON_AddNumberToObject(json, "workspace_bytes", (double)call->info.workspace_bytes);
@@ -113,6 +123,7 @@ cJSON *bench_json(const bench_work *work, const bench_options *options, const be
     cJSON_AddStringToObject(json, "dtype", wane_dtype_name(work->dtype));
     cJSON_AddNumberToObject(json, "rows", (double)work->rows);
     cJSON_AddNumberToObject(json, "cols", (double)work->cols);
+    cJSON_AddStringToObject(json, "caches", result->cold ? "cold" : "hot");
     cJSON_AddNumberToObject(json, "rounds", result->rounds);
     cJSON *providers = cJSON_AddArrayToObject(json, "providers");
     for (uint32_t i = 0; i < result->provider_count; i++)
