@@ -61,6 +61,16 @@ uint32_t wane_cpu_count(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+uint64_t wane_cpu_cache_bytes(void)
+{
+    long last = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    last = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (last <= 0) last = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return last > 0 ? (uint64_t)last : (uint64_t)8 << 20;
+}
+
 uint64_t wane_clock_ns(void)
 {
     struct timespec t;

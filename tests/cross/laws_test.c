@@ -431,10 +431,9 @@ static void run_backwards(void *user, uint32_t count, void (*task)(void *argumen
 // On the CPU: threads 1 to 4 and the host's own give the bits of every instruction set.
 static void threads(wane_loss loss, int64_t rows, int64_t cols)
 {
-    static const char *const names[] = {"cpu:generic", "cpu:avx2", "cpu:avx512"};
+    static const char *const names[] = {"cpu:generic", "cpu:avx2", "cpu:avx512", "cpu:neon"};
     problem p = make(loss, rows, cols, 9);
-    solve(&p);
-    for (uint32_t i = 0; i < 15; i++) {
+    for (uint32_t i = 0; i < 20; i++) {
         wane_context_desc desc;
         memset(&desc, 0, sizeof desc);
         desc.struct_size = sizeof desc;
@@ -450,6 +449,7 @@ static void threads(wane_loss loss, int64_t rows, int64_t cols)
         problem q = again(&p);
         if (wane_device_find(other, names[i / 5], &on) == WANE_OK) {
             solve_on(on, &q);
+            if (i % 5 == 0) solve_on(on, &p);
             expect_bits("threads, row_loss", q.row_loss, p.row_loss, rows);
             expect_bits("threads, gradient", q.grad, p.grad, rows * cols);
         }

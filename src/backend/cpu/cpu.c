@@ -24,7 +24,9 @@ static uint32_t usable_sets(const cpu_set *sets[SETS_MOST])
     sets[count++] = &set_generic;
 #ifdef WANE_CPU_AVX2
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return count;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")
+        || !__builtin_cpu_supports("f16c"))
+        return count;
     sets[count++] = &set_avx2;
 #endif
 #ifdef WANE_CPU_AVX512
@@ -191,12 +193,18 @@ static void run_part(void *argument, uint32_t index)
     job->kernel(job->call, begin, end);
 }
 
-// A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
-static uint32_t part_count(wane_pool *pool, const wane_pass *pass)
+static uint64_t operand_bytes(const wane_pass *pass)
 {
     uint64_t bytes = 0;
     for (int i = 0; i < WANE_MAX_SLOTS; i++)
         if (pass->slots[i].operand >= 0) bytes += pass->slots[i].byte_length;
+    return bytes;
+}
+
+// A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
+static uint32_t part_count(wane_pool *pool, const wane_pass *pass)
+{
+    uint64_t bytes = operand_bytes(pass);
     if (!wane_kernels[pass->kernel].per_lane && bytes == 0) bytes = (uint64_t)pass->items * 65536;
     if (wane_kernels[pass->kernel].per_lane) bytes += (uint64_t)pass->items * 64;
     uint32_t width = wane_pool_width(pool);
@@ -211,12 +219,14 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
     (void)recorder;
     const cpu_set *set = device->native;
     wane_pool *pool = pool_of(device->context);
+    const uint64_t cache_bytes = wane_cpu_cache_bytes();
     for (uint32_t i = 0; i < plan->pass_count; i++) {
         const wane_pass *pass = &plan->passes[i];
         wane_cpu_call call;
         call.record = plan->records[pass->record].words;
         call.window = pass->window;
         call.consts = pass->consts;
+        call.past_cache = operand_bytes(pass) > cache_bytes;
         for (int s = 0; s < WANE_MAX_SLOTS; s++) {
             const wane_slot *slot = &pass->slots[s];
             const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace

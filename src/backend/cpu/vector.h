@@ -1,0 +1,256 @@
+// vector.h - one vocabulary of f32 vectors for kernels written by hand: AVX-512, AVX2 with FMA and F16C, 64-bit NEON. A file
+// that includes it is compiled with one set's flags, and means that set.
+//
+//   vec, vecmask        V_LANES floats; one bit or lane of ones for each
+//   v_max(a, b)         b where either is NaN (x86), or NaN (Arm): no caller may rely on which
+//   v_load_part         the first `count` lanes, 1..V_LANES - 1, `fill` in the others; touches no byte past them
+//   v_exp               see below
+#ifndef WANE_BACKEND_CPU_VECTOR_H
+#define WANE_BACKEND_CPU_VECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VFN static inline __attribute__((always_inline, unused))
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define V_LANES 16
+typedef __m512 vec;
+typedef __mmask16 vecmask;
+VFN vec v_all(float x) { return _mm512_set1_ps(x); }
+VFN vec v_load(const void *p) { return _mm512_loadu_ps(p); }
+VFN void v_store(void *p, vec v) { _mm512_storeu_ps(p, v); }
+VFN void v_stream(void *p, vec v) { _mm512_stream_ps(p, v); }
+VFN vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+VFN vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+VFN vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+VFN vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+VFN vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+VFN vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+VFN float v_sum(vec v) { return _mm512_reduce_add_ps(v); }
+VFN float v_top(vec v) { return _mm512_reduce_max_ps(v); }
+VFN float v_low(vec v) { return _mm512_reduce_min_ps(v); }
+VFN vecmask v_first(uint32_t count) { return (vecmask)((1u << count) - 1u); }           // count <= V_LANES
+VFN vecmask v_but(vecmask m, uint32_t lane) { return (vecmask)(m & ~(1u << lane)); }    // lane < V_LANES
+VFN vecmask v_both(vecmask a, vecmask b) { return (vecmask)(a & b); }
+VFN vec v_select(vecmask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
+VFN int v_any(vecmask m) { return m != 0; }
+VFN uint32_t v_bits(vecmask m) { return m; }                                            // bit i: lane i
+VFN vecmask v_equal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+VFN vecmask v_is_word(vec v, uint32_t word) { return _mm512_cmpeq_epi32_mask(_mm512_castps_si512(v), _mm512_set1_epi32((int)word)); }
+// of the words without their sign
+VFN vecmask v_size_below(vec v, uint32_t word)
+{
+    return _mm512_cmplt_epu32_mask(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff)), _mm512_set1_epi32((int)word));
+}
+VFN vec v_load_part(const void *p, uint32_t count, float fill) { return _mm512_mask_loadu_ps(v_all(fill), v_first(count), p); }
+VFN void v_store_part(void *p, vec v, uint32_t count) { _mm512_mask_storeu_ps(p, v_first(count), v); }
+VFN vec v_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+VFN vec v_load_bf16(const void *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16)); }
+typedef __m256i vechalf;
+VFN vechalf v_to_f16(vec v) { return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+VFN vechalf v_to_bf16(vec v)
+{
+    __m512i u = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i r = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+    __m512i nan = _mm512_or_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(64));
+    return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(r, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), nan));
+}
+VFN void v_store_half(void *p, vechalf h) { _mm256_storeu_si256(p, h); }
+VFN void v_stream_half(void *p, vechalf h) { _mm256_stream_si256(p, h); }
+#define V_STREAMS 1
+VFN void v_fence(void) { _mm_sfence(); }
+VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
+
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define V_LANES 8
+typedef __m256 vec;
+typedef __m256i vecmask;
+VFN vec v_all(float x) { return _mm256_set1_ps(x); }
+VFN vec v_load(const void *p) { return _mm256_loadu_ps(p); }
+VFN void v_store(void *p, vec v) { _mm256_storeu_ps(p, v); }
+VFN void v_stream(void *p, vec v) { _mm256_stream_ps(p, v); }
+VFN vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+VFN vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+VFN vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+VFN vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+VFN vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+VFN vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+VFN float v_sum(vec v)
+{
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
+}
+VFN float v_top(vec v)
+{
+    __m128 h = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+}
+VFN float v_low(vec v)
+{
+    __m128 h = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    h = _mm_min_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_min_ss(h, _mm_movehdup_ps(h)));
+}
+VFN __m256i v_lanes(void) { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+VFN vecmask v_first(uint32_t count) { return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), v_lanes()); }
+VFN vecmask v_but(vecmask m, uint32_t lane) { return _mm256_andnot_si256(_mm256_cmpeq_epi32(_mm256_set1_epi32((int)lane), v_lanes()), m); }
+VFN vecmask v_both(vecmask a, vecmask b) { return _mm256_and_si256(a, b); }
+VFN vec v_select(vecmask m, vec a, vec b) { return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(m)); }
+VFN uint32_t v_bits(vecmask m) { return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(m)); }
+VFN int v_any(vecmask m) { return v_bits(m) != 0; }
+VFN vecmask v_equal(vec a, vec b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
+VFN vecmask v_is_word(vec v, uint32_t word) { return _mm256_cmpeq_epi32(_mm256_castps_si256(v), _mm256_set1_epi32((int)word)); }
+VFN vecmask v_size_below(vec v, uint32_t word)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)word), _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff)));
+}
+VFN vec v_load_part(const void *p, uint32_t count, float fill) { return v_select(v_first(count), _mm256_maskload_ps(p, v_first(count)), v_all(fill)); }
+VFN void v_store_part(void *p, vec v, uint32_t count) { _mm256_maskstore_ps(p, v_first(count), v); }
+VFN vec v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
+VFN vec v_load_bf16(const void *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16)); }
+typedef __m128i vechalf;
+VFN vechalf v_to_f16(vec v) { return _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+VFN vechalf v_to_bf16(vec v)
+{
+    __m256i u = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    __m256i r = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+    __m256i nan = _mm256_or_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(64));
+    r = _mm256_blendv_epi8(r, nan, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+    return _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+}
+VFN void v_store_half(void *p, vechalf h) { _mm_storeu_si128(p, h); }
+VFN void v_stream_half(void *p, vechalf h) { _mm_stream_si128(p, h); }
+#define V_STREAMS 1
+VFN void v_fence(void) { _mm_sfence(); }
+VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
+
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define V_LANES 4
+typedef float32x4_t vec;
+typedef uint32x4_t vecmask;
+VFN vec v_all(float x) { return vdupq_n_f32(x); }
+VFN vec v_load(const void *p) { return vreinterpretq_f32_u8(vld1q_u8(p)); }
+VFN void v_store(void *p, vec v) { vst1q_u8(p, vreinterpretq_u8_f32(v)); }
+VFN void v_stream(void *p, vec v) { v_store(p, v); }
+VFN vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+VFN vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+VFN vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+VFN vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+VFN vec v_max(vec a, vec b) { return vmaxq_f32(a, b); }
+VFN vec v_min(vec a, vec b) { return vminq_f32(a, b); }
+VFN float v_sum(vec v) { return vaddvq_f32(v); }
+VFN float v_top(vec v) { return vmaxvq_f32(v); }
+VFN float v_low(vec v) { return vminvq_f32(v); }
+VFN vecmask v_lanes(void) { const uint32_t lanes[4] = {0, 1, 2, 3}; return vld1q_u32(lanes); }
+VFN vecmask v_first(uint32_t count) { return vcltq_u32(v_lanes(), vdupq_n_u32(count)); }
+VFN vecmask v_but(vecmask m, uint32_t lane) { return vbicq_u32(m, vceqq_u32(v_lanes(), vdupq_n_u32(lane))); }
+VFN vecmask v_both(vecmask a, vecmask b) { return vandq_u32(a, b); }
+VFN vec v_select(vecmask m, vec a, vec b) { return vbslq_f32(m, a, b); }
+VFN int v_any(vecmask m) { return vmaxvq_u32(m) != 0; }
+VFN uint32_t v_bits(vecmask m) { const uint32_t bits[4] = {1, 2, 4, 8}; return vaddvq_u32(vandq_u32(m, vld1q_u32(bits))); }
+VFN vecmask v_equal(vec a, vec b) { return vceqq_f32(a, b); }
+VFN vecmask v_is_word(vec v, uint32_t word) { return vceqq_u32(vreinterpretq_u32_f32(v), vdupq_n_u32(word)); }
+VFN vecmask v_size_below(vec v, uint32_t word)
+{
+    return vcltq_u32(vandq_u32(vreinterpretq_u32_f32(v), vdupq_n_u32(0x7fffffff)), vdupq_n_u32(word));
+}
+VFN vec v_load_part(const void *p, uint32_t count, float fill)
+{
+    float lanes[4] = {fill, fill, fill, fill};
+    memcpy(lanes, p, count * 4);
+    return vld1q_f32(lanes);
+}
+VFN void v_store_part(void *p, vec v, uint32_t count)
+{
+    float lanes[4];
+    vst1q_f32(lanes, v);
+    memcpy(p, lanes, count * 4);
+}
+VFN vec v_load_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+VFN vec v_load_bf16(const void *p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16)); }
+typedef uint16x4_t vechalf;
+VFN vechalf v_to_f16(vec v) { return vreinterpret_u16_f16(vcvt_f16_f32(v)); }
+VFN vechalf v_to_bf16(vec v)
+{
+    uint32x4_t u = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    uint32x4_t r = vshrq_n_u32(vaddq_u32(u, vaddq_u32(odd, vdupq_n_u32(0x7fff))), 16);
+    uint32x4_t nan = vorrq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(64));
+    return vmovn_u32(vbslq_u32(vceqq_f32(v, v), r, nan));
+}
+VFN void v_store_half(void *p, vechalf h) { vst1_u8(p, vreinterpret_u8_u16(h)); }
+VFN void v_stream_half(void *p, vechalf h) { v_store_half(p, h); }
+#define V_STREAMS 0
+VFN void v_fence(void) {}
+VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
+#endif
+
+// ---- exponentials ----
+
+// e^(d k) for a factor k known beforehand: 2^(d k log2 e) with k log2 e in two parts. 0 where d is below `low`, which is
+// where the result would be under 2^-126; NaN where d is NaN; anything where the result would pass f32's range.
+// With k = 1, 2 ulp (tests/simd/exp_test.c goes through all f32).
+typedef struct vec_exp {
+    vec high, low_part, least;
+} vec_exp;
+
+VFN vec_exp v_exp_of(float factor)
+{
+    double k = (double)factor * 1.4426950408889634;
+    vec_exp e = {v_all((float)k), v_all((float)(k - (double)(float)k)), v_all((float)(-87.3 / (double)factor))};
+    return e;
+}
+
+#if V_LANES == 16
+// 2^(i / 16) from a table in a register, 2^f with |f| <= 1/32 of degree 3: 6 multiplications instead of 8, and Zen 5's
+// multipliers are what an exponential waits for (15.4 G/s a core instead of 13.5).
+VFN vec v_exp(vec d, vec_exp k)
+{
+    const vec table = _mm512_setr_ps(1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f, 1.29683959f,
+        1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f, 1.91520655f);
+    const vec magic = v_all(786432.0f);    // 1.5 2^19: a sum with it is a multiple of 1/16, counted in its low bits
+    vec sum = v_fma(d, k.high, magic);
+    vec n = v_sub(sum, magic);
+    vec f = v_fma(d, k.low_part, _mm512_fmsub_ps(d, k.high, n));
+    vec q = v_fma(f, v_all(0.0555021353f), v_all(0.240234286f));
+    q = v_mul(v_fma(f, q, v_all(0.693147182f)), f);
+    vec t = _mm512_permutexvar_ps(_mm512_castps_si512(sum), table);
+    __mmask16 live = _mm512_cmp_ps_mask(d, k.least, _CMP_NLT_UQ);
+    return _mm512_maskz_scalef_ps(live, v_fma(q, t, t), n);
+}
+#else
+VFN vec v_exp(vec d, vec_exp k)
+{
+#if V_LANES == 8
+    vec n = _mm256_round_ps(v_mul(d, k.high), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    vec f = v_fma(d, k.low_part, _mm256_fmsub_ps(d, k.high, n));
+#else
+    vec n = vrndnq_f32(v_mul(d, k.high));
+    vec f = v_fma(d, k.low_part, vnegq_f32(vfmsq_f32(n, d, k.high)));
+#endif
+    vec p = v_fma(f, v_all(0.00015353362f), v_all(0.0013398875f));
+    p = v_fma(f, p, v_all(0.00961843692f));
+    p = v_fma(f, p, v_all(0.0555033237f));
+    p = v_fma(f, p, v_all(0.240226477f));
+    p = v_fma(f, p, v_all(0.693147182f));
+    p = v_fma(f, p, v_all(1.0f));
+#if V_LANES == 8
+    __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    vec y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shift));
+    // a NaN comes through as one: its n converts to INT_MIN, whose shift is 0
+    return _mm256_and_ps(y, _mm256_cmp_ps(d, k.least, _CMP_NLT_UQ));
+#else
+    uint32x4_t shift = vreinterpretq_u32_s32(vshlq_n_s32(vcvtq_s32_f32(n), 23));
+    uint32x4_t y = vaddq_u32(vreinterpretq_u32_f32(p), shift);
+    return vreinterpretq_f32_u32(vbicq_u32(y, vcltq_f32(d, k.least)));
+#endif
+}
+#endif
+
+#endif
