@@ -2,9 +2,11 @@
 #include "core/core.h"
 
 extern const wane_family wane_family_softmax;
+extern const wane_family wane_family_linear;
 
 const wane_family *const wane_families[] = {
     &wane_family_softmax,
+    &wane_family_linear,
     NULL,
 };
 

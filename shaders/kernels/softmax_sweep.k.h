@@ -1,4 +1,4 @@
-// One group, one slice of a row: partial statistics into the slice's planes of work.
+// One group, one slice of a row: partial statistics into the planes of slice window.part and those after it.
 // Items are rows x window.slices_here, slice fastest. The planner guarantees slices of at most 2^20 columns, each within
 // the bound window of columns.
 #if K_PHASE == 1
@@ -23,7 +23,7 @@
             row_target t;
             t.value = 0.0f; t.flags = 0u; t.lead = K_SL(lead, 0u); t.best = K_SL(best, 0u);
             if (targeted && label >= begin && label < end) t = load_target(K_PASS row, label);
-            uint at = K_P(planes) + (SOFTMAX_PLANES + slice * SLICE_PLANES) * K_P(plane_rows) + row;
+            uint at = K_P(planes) + (SOFTMAX_PLANES + (K_W(part) + K_ITEM % K_W(slices_here)) * SLICE_PLANES) * K_P(plane_rows) + row;
             K_ST(work, at + SLICE_MAX * K_P(plane_rows), K_BITS(K_SL(top, 0u)));
             K_ST(work, at + SLICE_SUM * K_P(plane_rows), K_BITS(K_SL(sum, 0u)));
             K_ST(work, at + SLICE_TARGET * K_P(plane_rows), K_BITS(t.value));

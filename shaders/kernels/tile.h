@@ -21,3 +21,7 @@
 #define TILE_ADD 1u                // to what out holds; else out is only written
 #define TILE_ACROSS 2u             // item + 1 is the next tile of the same rows; else the next tile of the same columns
 #define TILE_MAY_ROUND 4u          // an override may round an f32 operand to the other one's type (never needed)
+
+// ---- tile_sums: an item is so many columns ----
+#define TILE_SUM_COLS 128u
+#define TILE_SUM_ROWS 64u          // summed by themselves before they join the total

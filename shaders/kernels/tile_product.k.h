@@ -9,6 +9,7 @@
 #include "softmax.h"
 #include "tile.h"
 #include "types.h"
+#include "tile_cell.h"
 
 #define VIRTUAL_LANES 128u
 #define LANE_ROWS 4u
@@ -22,7 +23,6 @@
 #define TYPE_OF_A (K_C(types) & 15u)
 #define TYPE_OF_B ((K_C(types) >> TILE_SHIFT_B) & 15u)
 #define TYPE_OF_BIAS ((K_C(types) >> TILE_SHIFT_BIAS) & 15u)
-#define TYPE_OF_OUT ((K_C(types) >> TILE_SHIFT_OUT) & 15u)
 
 K_FN float load_a(K_CTX uint row, uint k)
 {
@@ -92,21 +92,6 @@ K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
     }
 }
 
-K_FN void store_cell(K_CTX float value, uint row, uint col)
-{
-    K_INDEX at = K_STEP(row, K_P(out_row)) + K_STEP(col, K_P(out_col));
-    bool add = (K_W(flags) & TILE_ADD) != 0u;
-    float x = value;
-    if ((K_C(options) & TILE_BIAS) != 0u) x += load_bias(K_PASS col);
-    if (TYPE_OF_OUT == TYPE_F32) {
-        if (add) x += K_FLT(K_LD(product, at));
-        K_ST(product, at, K_BITS(x));
-    } else {
-        if (add) x += K_FLT(half_to_word(TYPE_OF_OUT, K_LDH(product, at)));
-        uint word = word_to_half(TYPE_OF_OUT, K_BITS(x));
-        K_STH(product, at, word);
-    }
-}
 #else
     uint along = K_ITEM % K_W(tiles);
     uint line = K_ITEM / K_W(tiles);
@@ -127,7 +112,11 @@ K_FN void store_cell(K_CTX float value, uint row, uint col)
             for (uint q = 0u; q < LANE_CELLS; q++) {
                 uint row = row0 + CELL_ROW(v, q / LANE_COLS);
                 uint col = col0 + CELL_COL(v, q % LANE_COLS);
-                if (row < K_W(rows) && col < K_W(cols)) store_cell(K_PASS total[s * LANE_CELLS + q], row, col);
+                float x = total[s * LANE_CELLS + q];
+                if (row < K_W(rows) && col < K_W(cols)) {
+                    if ((K_C(options) & TILE_BIAS) != 0u) x += load_bias(K_PASS col);
+                    store_cell(K_PASS x, row, col);
+                }
             }
     }
 #endif

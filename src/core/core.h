@@ -15,6 +15,7 @@ enum {
     WANE_MAX_CONSTS   = 4,
     WANE_MAX_WINDOW   = 8,       // words that change from dispatch to dispatch; 8 more carry the slots' remainders
     WANE_MAX_RECORD   = 64,      // words
+    WANE_MAX_RECORDS  = 16,      // of a plan
     WANE_MAX_OPERANDS = 32,
     WANE_STATUS_WORDS = 8
 };
@@ -98,7 +99,7 @@ struct wane_plan {
     uint32_t references;
     wane_plan_info info;
     uint32_t record_count, pass_count, pass_capacity;
-    wane_record *records;                   // at most 4
+    wane_record *records;                   // WANE_MAX_RECORDS
     wane_pass *passes;
     char *notes;                            // what the planner chose, and why not otherwise
     size_t notes_bytes;

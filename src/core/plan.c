@@ -326,7 +326,7 @@ static wane_status create(wane_context *context, wane_device *device, const wane
     plan->limits = *limits;
     plan->references = 1;
     wane_hold(context, device);
-    plan->records = wane_alloc(context, 4 * sizeof *plan->records);
+    plan->records = wane_alloc(context, WANE_MAX_RECORDS * sizeof *plan->records);
     wane_status status = plan->records ? fill_plan(plan, desc) : wane_no_memory(context);
     if (status) {
         wane_plan_destroy(plan);

@@ -32,7 +32,7 @@ static bool add_columns(softmax_problem *p, uint16_t kernel, int64_t row, int64_
         softmax_window window = {0};
         window.col0 = (uint32_t)col;
         window.cols_here = (uint32_t)cols;
-        window.slice0 = (uint32_t)(col / p->slice_cols);
+        window.slice0 = window.part = (uint32_t)(col / p->slice_cols);
         window.slices_here = (uint32_t)((cols + p->slice_cols - 1) / p->slice_cols);
         wane_pass *pass = softmax_add(p, kernel, rows * window.slices_here, window);
         if (!pass) return false;
@@ -63,26 +63,9 @@ static bool add_split(softmax_problem *p, int64_t row, int64_t rows)
     return p->grad < 0 || add_columns(p, WANE_KERNEL_SOFTMAX_WRITE, row, rows);
 }
 
-static bool add_passes(softmax_problem *p)
+static bool add_rows(softmax_problem *p, int64_t row, int64_t rows)
 {
-    bool one = p->rows <= softmax_batch_at(p, 0, p->batch_rows);
-    uint32_t part = 0, parts_each = (uint32_t)((p->batch_rows + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
-    if (p->mean) {
-        for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
-            rows = softmax_batch_at(p, row, p->batch_rows);
-            if (!softmax_add_gather(p, row, rows) || !softmax_add_reduce(p, rows, MODE_COUNT, part)) return false;
-        }
-        if (!softmax_add_finish(p, MODE_COUNT, p->rows ? p->parts : 0)) return false;
-    }
-    part = 0;
-    for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
-        rows = softmax_batch_at(p, row, p->batch_rows);
-        if (!(p->mean && one) && !softmax_add_gather(p, row, rows)) return false;
-        if (!(p->fused ? add_fused(p, row, rows) : add_split(p, row, rows))) return false;
-        if (!softmax_add_reduce(p, rows, MODE_LOSS, part) || !softmax_emit_rows(p, row, rows)) return false;
-        if (p->save && !softmax_add_planes(p, WANE_KERNEL_SOFTMAX_SAVE, row, rows)) return false;
-    }
-    return softmax_add_finish(p, MODE_LOSS, p->rows ? p->parts : 0) && softmax_emit_scalars(p);
+    return p->fused ? add_fused(p, row, rows) : add_split(p, row, rows);
 }
 
 static void count_costs(softmax_problem *p)
@@ -119,7 +102,7 @@ static wane_status plan_softmax(wane_plan *plan)
     bool good = wane_plan_note(plan, "%s: %s. %lld rows a batch, windows of %lld columns, %u slices of %u columns", why,
                                reason, (long long)p.batch_rows, (long long)p.window_cols, p.fused ? 1 : p.slices,
                                p.fused ? (uint32_t)p.cols : p.slice_cols)
-             && add_passes(&p);
+             && softmax_add_batches(&p, add_rows);
     if (!good) return wane_no_memory(plan->context);
     count_costs(&p);
     return WANE_OK;

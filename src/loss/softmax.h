@@ -39,6 +39,7 @@ typedef struct softmax_problem {
     uint32_t term, options, types;
     int64_t batch_rows, window_cols;       // of one window
     uint32_t slice_cols, slices, parts;    // parts of all batches
+    uint64_t work_bytes;                   // scalars, parts and planes: what the row kernels see of the workspace
 } softmax_problem;
 
 static inline double softmax_param(const wane_plan *plan, wane_param id) { return plan->params[id]; }
@@ -64,7 +65,7 @@ static inline uint64_t softmax_stride_size(int64_t stride) { return stride < 0 ?
 
 bool softmax_has_rows(const softmax_problem *p, const wane_plan_operand *o);
 softmax_view softmax_view_of(const softmax_problem *p, int operand);
-wane_status softmax_read_rows(softmax_problem *p);                 // rows, outer, inner from the logits and all operands
+wane_status softmax_read_rows(softmax_problem *p, int operand);    // rows, outer, inner from this and all operands
 uint64_t softmax_reach(const softmax_problem *p, softmax_view v, int64_t rows, int64_t cols);
 wane_slot softmax_slot_of(const softmax_problem *p, int operand, int64_t row, int64_t rows, int64_t col, int64_t cols);
 wane_slot softmax_rows_of(const softmax_problem *p, int operand, int64_t row, int64_t rows);
@@ -74,6 +75,8 @@ void softmax_put_strides(const softmax_problem *p, int operand, uint32_t *outer,
 // ---- softmax_cut.c ----
 wane_status softmax_cut(softmax_problem *p);
 uint32_t softmax_plane_count(const softmax_problem *p);
+// The most rows, at most `most`, of which every operand fits a window with so many columns; 0 if there is none.
+int64_t softmax_most_rows(const softmax_problem *p, int64_t most, int64_t cols);
 int64_t softmax_batch_at(const softmax_problem *p, int64_t row, int64_t batch);
 
 // ---- softmax_passes.c: false when memory runs out ----
@@ -86,5 +89,8 @@ bool softmax_add_planes(softmax_problem *p, uint16_t kernel, int64_t row, int64_
 bool softmax_add_emit(softmax_problem *p, wane_role role, uint32_t first, int64_t row, int64_t rows, bool *before);
 bool softmax_emit_rows(softmax_problem *p, int64_t row, int64_t rows);
 bool softmax_emit_scalars(softmax_problem *p);
+// All passes of a problem, batch by batch: `body` takes rows row .. row + rows of it from gathered operands to linked
+// values, and their gradient.
+bool softmax_add_batches(softmax_problem *p, bool (*body)(softmax_problem *p, int64_t row, int64_t rows));
 
 #endif

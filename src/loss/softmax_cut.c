@@ -32,8 +32,7 @@ static bool fits(const softmax_problem *p, int64_t rows, int64_t cols)
         && span_fits(p, p->upstream_lse, rows, 1) && span_fits(p, p->statistics, rows, planes);
 }
 
-// The largest count in 1..most with fits(count of rows, cols), 0 if there is none.
-static int64_t most_rows(const softmax_problem *p, int64_t most, int64_t cols)
+int64_t softmax_most_rows(const softmax_problem *p, int64_t most, int64_t cols)
 {
     if (!fits(p, 1, cols)) return 0;
     int64_t good = 1, bad = most + 1;
@@ -99,7 +98,7 @@ wane_status softmax_cut(softmax_problem *p)
     p->fused = !p->given && whole && p->cols <= SOFTMAX_FUSED_COLS_MOST && !few;
     p->window_cols = p->cols;
     if (whole) {
-        rows = most_rows(p, rows, p->cols);
+        rows = softmax_most_rows(p, rows, p->cols);
     } else {
         // along the dimension of the larger stride first
         bool by_rows = softmax_stride_size(logits.inner) >= softmax_stride_size(logits.col);
@@ -110,7 +109,7 @@ wane_status softmax_cut(softmax_problem *p)
                              "not even %d columns of a row fit the device's window of %llu bytes: make rows contiguous",
                              SLICE_STEP, (unsigned long long)plan->limits.max_window_bytes);
         p->window_cols = cols;
-        rows = most_rows(p, rows, cols);
+        rows = softmax_most_rows(p, rows, cols);
     }
     cut_columns(p);
     uint64_t words = WORKSPACE_WORDS;

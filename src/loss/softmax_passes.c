@@ -12,7 +12,7 @@ wane_pass *softmax_add(softmax_problem *p, uint16_t kernel, int64_t items, softm
 
 wane_slot softmax_whole_work(const softmax_problem *p)
 {
-    wane_slot slot = {WANE_SLOT_WORKSPACE, 0, 0, p->plan->workspace_bytes, 0};
+    wane_slot slot = {WANE_SLOT_WORKSPACE, 0, 0, p->work_bytes, 0};
     return slot;
 }
 
@@ -115,4 +115,26 @@ bool softmax_emit_scalars(softmax_problem *p)
         && softmax_add_emit(p, WANE_ROLE_VALID_COUNT, SOFTMAX_VALID, 0, 1, &before)
         && softmax_add_emit(p, WANE_ROLE_ACCURACY, SOFTMAX_ACCURACY, 0, 1, &before)
         && softmax_add_emit(p, WANE_ROLE_STATUS, SOFTMAX_STATUS, 0, 8, &before);
+}
+
+bool softmax_add_batches(softmax_problem *p, bool (*body)(softmax_problem *p, int64_t row, int64_t rows))
+{
+    bool one = p->rows <= softmax_batch_at(p, 0, p->batch_rows);
+    uint32_t part = 0, parts_each = (uint32_t)((p->batch_rows + SOFTMAX_REDUCE_ROWS - 1) / SOFTMAX_REDUCE_ROWS);
+    if (p->mean) {
+        for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
+            rows = softmax_batch_at(p, row, p->batch_rows);
+            if (!softmax_add_gather(p, row, rows) || !softmax_add_reduce(p, rows, MODE_COUNT, part)) return false;
+        }
+        if (!softmax_add_finish(p, MODE_COUNT, p->rows ? p->parts : 0)) return false;
+    }
+    part = 0;
+    for (int64_t row = 0, rows; row < p->rows; row += rows, part += parts_each) {
+        rows = softmax_batch_at(p, row, p->batch_rows);
+        if (!(p->mean && one) && !softmax_add_gather(p, row, rows)) return false;
+        if (!body(p, row, rows)) return false;
+        if (!softmax_add_reduce(p, rows, MODE_LOSS, part) || !softmax_emit_rows(p, row, rows)) return false;
+        if (p->save && !softmax_add_planes(p, WANE_KERNEL_SOFTMAX_SAVE, row, rows)) return false;
+    }
+    return softmax_add_finish(p, MODE_LOSS, p->rows ? p->parts : 0) && softmax_emit_scalars(p);
 }

@@ -63,13 +63,18 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
     p->upstream_lse = wane_plan_find(plan, WANE_ROLE_UPSTREAM_LSE);
     p->statistics = wane_plan_find(plan, WANE_ROLE_STATISTICS);
     p->grad = wane_plan_find(plan, WANE_ROLE_GRAD_LOGITS);
-    p->cols = plan->operands[p->logits].extents[1];
-    if (p->cols < 1) return wane_fail(context, WANE_ERROR_EXTENT, "logits", "has no columns: a softmax needs one or more");
-    wane_status status = softmax_read_rows(p);
-    if (status == WANE_OK) status = read_types(p);
+    // logits that a planner makes of a product: rows of one operand times rows of another
+    int rows_of = p->logits < 0 ? wane_plan_find(plan, WANE_ROLE_INPUT) : p->logits;
+    int cols_of = p->logits < 0 ? wane_plan_find(plan, WANE_ROLE_LINEAR_WEIGHT) : p->logits;
+    p->cols = plan->operands[cols_of].extents[p->logits < 0 ? 0 : 1];
+    if (p->cols < 1)
+        return wane_fail(context, WANE_ERROR_EXTENT, plan->operands[cols_of].role->name,
+                         "has no columns: a softmax needs one or more");
+    wane_status status = softmax_read_rows(p, rows_of);
+    if (status == WANE_OK && p->logits >= 0) status = read_types(p);
     if (status) return status;
     if (p->cols > INT32_MAX || p->rows > INT32_MAX)
-        return wane_fail(context, WANE_ERROR_TOO_LARGE, "logits", "rows and columns are at most 2^31 - 1");
+        return wane_fail(context, WANE_ERROR_TOO_LARGE, plan->operands[rows_of].role->name, "rows and columns are at most 2^31 - 1");
     p->given = p->statistics >= 0 && !plan->operands[p->statistics].written;
     p->save = p->statistics >= 0 && !p->given;
     p->mean = softmax_param(plan, WANE_PARAM_REDUCTION) == WANE_REDUCTION_MEAN;
@@ -151,6 +156,6 @@ void softmax_fill_record(softmax_problem *p)
     r->smoothing_each = (float)(smooth / (double)p->cols);
     put_term(plan, r);
     p->plan->record_count = 1;
-    p->plan->workspace_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * softmax_plane_count(p));
+    p->plan->workspace_bytes = p->work_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * softmax_plane_count(p));
     p->plan->status_byte = 4 * SOFTMAX_STATUS;
 }

@@ -43,9 +43,9 @@ static bool folds(const wane_plan_operand *o, uint32_t a)
     return o->extents[dims[a]] <= 1 || o->strides[dims[a]] == extent * o->strides[dims[a + 1]];
 }
 
-wane_status softmax_read_rows(softmax_problem *p)
+wane_status softmax_read_rows(softmax_problem *p, int operand)
 {
-    const wane_plan_operand *logits = &p->plan->operands[p->logits];
+    const wane_plan_operand *logits = &p->plan->operands[operand];
     uint32_t dims[3];
     p->row_dims = logits->rank - 1;
     row_dims_of(logits, dims, p->row_dims);

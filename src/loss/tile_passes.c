@@ -1,0 +1,177 @@
+// tile_passes.c - products, column sums and stores as passes, cut so that windows and a dispatch's time budget hold.
+#include "loss/tile.h"
+
+#define FIELDS(name, RECORD)                                                                                           \
+    typedef struct name {                                                                                              \
+        RECORD(U, F)                                                                                                   \
+    } name;
+#define U(name) uint32_t name;
+#define F(name) float name;
+FIELDS(tile_fields, TILE_RECORD)
+#undef U
+#undef F
+#undef FIELDS
+
+typedef struct tile_window {
+#define U(name) uint32_t name;
+    TILE_WINDOW(U)
+#undef U
+} tile_window;
+
+enum {
+    MULTIPLIES_PER_ELEM = 64               // limits count what a row loss does to an element: some 64 multiply-adds
+};
+
+static wane_status too_many_strides(const wane_plan *plan)
+{
+    return wane_fail(plan->context, WANE_ERROR_INTERNAL, NULL, "a plan with more than %d records", WANE_MAX_RECORDS);
+}
+
+static wane_status does_not_fit(const wane_plan *plan, const tile_matrix *m)
+{
+    const char *name = m->operand >= 0 ? plan->operands[m->operand].role->name : "workspace";
+    return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, name,
+                     "not even a tile of it fits the device's window of %llu bytes, or its strides 31 bits: make it contiguous",
+                     (unsigned long long)plan->limits.max_window_bytes);
+}
+
+static uint32_t tiles(int64_t extent, uint32_t tile) { return (uint32_t)((extent + tile - 1) / tile); }
+
+static wane_status emit_product(wane_plan *plan, const tile_product *p)
+{
+    tile_fields fields = {(uint32_t)p->a.row, (uint32_t)p->a.col, (uint32_t)p->b.row, (uint32_t)p->b.col,
+                          (uint32_t)p->out.row, (uint32_t)p->out.col, (uint32_t)p->bias.col, 0};
+    uint32_t words[sizeof fields / 4];
+    memcpy(words, &fields, sizeof fields);
+    uint8_t record = tile_record(plan, words, sizeof fields / 4);
+    if (record == WANE_MAX_RECORDS) return too_many_strides(plan);
+    uint32_t down = tiles(p->out.rows, TILE_ROWS), over = tiles(p->out.cols, TILE_COLS);
+    wane_pass *pass = wane_plan_add(plan, WANE_KERNEL_TILE_PRODUCT, down * over);
+    if (!pass) return wane_no_memory(plan->context);
+    tile_window window = {down * over, 0, (uint32_t)p->out.rows, (uint32_t)p->out.cols, (uint32_t)p->a.cols,
+                          p->across ? over : down, (p->add ? TILE_ADD : 0) | (p->across ? TILE_ACROSS : 0) | TILE_MAY_ROUND};
+    memcpy(pass->window, &window, sizeof window);
+    bool bias = p->bias.operand != WANE_SLOT_NONE;
+    pass->record = record;
+    pass->consts[0] = tile_type(&p->a) | tile_type(&p->b) << TILE_SHIFT_B | tile_type(&p->bias) << TILE_SHIFT_BIAS
+                    | tile_type(&p->out) << TILE_SHIFT_OUT;
+    pass->consts[1] = (softmax_stride_size(p->a.col) <= softmax_stride_size(p->a.row) ? TILE_A_BY_DEPTH : 0)
+                    | (softmax_stride_size(p->b.col) <= softmax_stride_size(p->b.row) ? TILE_B_BY_DEPTH : 0)
+                    | (bias ? TILE_BIAS : 0);
+    pass->slots[0] = tile_slot(&p->a);
+    pass->slots[1] = tile_slot(&p->b);
+    pass->slots[2] = tile_slot(&p->bias);
+    pass->slots[3] = tile_slot(&p->out);
+    return WANE_OK;
+}
+
+// Half of an extent, a whole number of tiles.
+static int64_t half_of(int64_t extent, int64_t tile) { return (extent / tile + 1) / 2 * tile; }
+
+static tile_product rows_of(tile_product p, int64_t first, int64_t count)
+{
+    p.a = tile_part(p.a, first, count, 0, p.a.cols);
+    p.out = tile_part(p.out, first, count, 0, p.out.cols);
+    return p;
+}
+
+static tile_product cols_of(tile_product p, int64_t first, int64_t count)
+{
+    p.b = tile_part(p.b, first, count, 0, p.b.cols);
+    if (p.bias.operand != WANE_SLOT_NONE) p.bias = tile_part(p.bias, 0, 1, first, count);
+    p.out = tile_part(p.out, 0, p.out.rows, first, count);
+    return p;
+}
+
+static tile_product depth_of(tile_product p, int64_t first, int64_t count)
+{
+    p.a = tile_part(p.a, 0, p.a.rows, first, count);
+    p.b = tile_part(p.b, 0, p.b.rows, first, count);
+    if (first) p.bias = tile_none(), p.add = true;
+    return p;
+}
+
+// Which dimension to halve next: 0 none. Of what does not fit the larger one goes first.
+static int to_halve(const wane_plan *plan, const tile_product *p)
+{
+    int64_t rows = p->out.rows, cols = p->out.cols, depth = p->a.cols;
+    if (depth == 0) return 0;              // a sum of nothing: zeros, or the bias
+    if (depth > (int64_t)TILE_DEPTH_MOST) return 'd';
+    bool a = tile_fits(plan, &p->a), b = tile_fits(plan, &p->b), out = tile_fits(plan, &p->out) && tile_fits(plan, &p->bias);
+    uint64_t work = (uint64_t)(rows * cols) / MULTIPLIES_PER_ELEM + 1;
+    bool long_ = work > plan->limits.max_dispatch_elems / (uint64_t)depth;
+    if (a && b && out && !long_) return 0;
+    bool by_rows = rows > (int64_t)TILE_ROWS && (!a || !out || long_), by_cols = cols > (int64_t)TILE_COLS && (!b || !out || long_);
+    if (by_rows && (!by_cols || rows >= cols)) return 'r';
+    if (by_cols) return 'c';
+    if (long_ && a && b && out) return 0;  // one tile
+    // halves of a depth are sums of their own: an f32 output takes them without a further rounding
+    return depth > 1 && p->out.dtype == WANE_DTYPE_F32 ? 'd' : -1;
+}
+
+wane_status tile_add_product(wane_plan *plan, const tile_product *p)
+{
+    if (p->out.rows < 1 || p->out.cols < 1) return WANE_OK;
+    int64_t half;
+    tile_product first, second;
+    switch (to_halve(plan, p)) {
+    case 0: return emit_product(plan, p);
+    case 'r':
+        half = half_of(p->out.rows, TILE_ROWS);
+        first = rows_of(*p, 0, half), second = rows_of(*p, half, p->out.rows - half);
+        break;
+    case 'c':
+        half = half_of(p->out.cols, TILE_COLS);
+        first = cols_of(*p, 0, half), second = cols_of(*p, half, p->out.cols - half);
+        break;
+    case 'd':
+        half = p->a.cols > 2 * (int64_t)TILE_DEPTH ? half_of(p->a.cols, TILE_DEPTH) : p->a.cols / 2;
+        first = depth_of(*p, 0, half), second = depth_of(*p, half, p->a.cols - half);
+        break;
+    default: return does_not_fit(plan, !tile_fits(plan, &p->a) ? &p->a : !tile_fits(plan, &p->b) ? &p->b : &p->out);
+    }
+    wane_status status = tile_add_product(plan, &first);
+    return status ? status : tile_add_product(plan, &second);
+}
+
+// ---- sums and stores ----
+
+static wane_status add_simple(wane_plan *plan, uint16_t kernel, const tile_matrix *from, const tile_matrix *out, uint32_t items,
+                              bool add)
+{
+    tile_fields fields = {(uint32_t)from->row, (uint32_t)from->col, 0, 0, (uint32_t)out->row, (uint32_t)out->col, 0, 0};
+    uint32_t words[sizeof fields / 4];
+    memcpy(words, &fields, sizeof fields);
+    uint8_t record = tile_record(plan, words, sizeof fields / 4);
+    if (record == WANE_MAX_RECORDS) return too_many_strides(plan);
+    wane_pass *pass = wane_plan_add(plan, kernel, items);
+    if (!pass) return wane_no_memory(plan->context);
+    tile_window window = {items, 0, (uint32_t)from->rows, (uint32_t)from->cols, 0, 0, add ? TILE_ADD : 0};
+    memcpy(pass->window, &window, sizeof window);
+    pass->record = record;
+    pass->consts[0] = tile_type(out) << TILE_SHIFT_OUT;
+    pass->slots[0] = tile_slot(from);
+    pass->slots[1] = tile_slot(out);
+    return WANE_OK;
+}
+
+wane_status tile_add_sums(wane_plan *plan, tile_matrix from, tile_matrix out, bool add)
+{
+    if (!tile_fits(plan, &from) || !tile_fits(plan, &out)) return does_not_fit(plan, tile_fits(plan, &from) ? &out : &from);
+    return add_simple(plan, WANE_KERNEL_TILE_SUMS, &from, &out, tiles(from.cols, TILE_SUM_COLS), add);
+}
+
+wane_status tile_add_store(wane_plan *plan, tile_matrix from, tile_matrix out, bool add)
+{
+    if (from.rows < 1 || from.cols < 1) return WANE_OK;
+    int64_t most = (int64_t)1 << 26;       // elements of a dispatch
+    if (!tile_fits(plan, &from) || !tile_fits(plan, &out) || (from.rows > 1 && from.rows * from.cols > most)) {
+        int64_t half = from.rows / 2;
+        if (half == 0) return does_not_fit(plan, tile_fits(plan, &from) ? &out : &from);
+        wane_status status = tile_add_store(plan, tile_part(from, 0, half, 0, from.cols), tile_part(out, 0, half, 0, from.cols), add);
+        return status ? status
+                      : tile_add_store(plan, tile_part(from, half, from.rows - half, 0, from.cols),
+                                       tile_part(out, half, from.rows - half, 0, from.cols), add);
+    }
+    return add_simple(plan, WANE_KERNEL_TILE_STORE, &from, &out, (uint32_t)(from.rows * from.cols), add);
+}
