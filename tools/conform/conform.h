@@ -142,7 +142,8 @@ typedef struct conform_session {
     struct cached *cache;                   // compiled kernels
 } conform_session;
 
-bool conform_session_open(conform_session *session, const char *device, uint32_t threads);
+struct conform_options;
+bool conform_session_open(conform_session *session, const struct conform_options *options);
 void conform_session_close(conform_session *session);
 void conform_session_head(const conform_session *session, char *text, size_t capacity);
 
@@ -234,6 +235,7 @@ typedef enum conform_mode { MODE_TEST, MODE_GRAD, MODE_PERF, MODE_SUPPORT } conf
 
 typedef struct conform_options {
     const char *device, *filter, *caselist, *baseline, *waivers, *junit, *json, *csv;
+    const wane_context_desc *context;       // an app's own, or NULL
     conform_mode mode;
     bool full, list, tap, digest, no_fork, verbose;
     uint64_t seed;

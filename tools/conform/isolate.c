@@ -38,7 +38,7 @@ static int open_failed(const conform_session *session, char *error, size_t error
 static bool reopen(conform_session *session, const conform_options *options)
 {
     conform_session_close(session);
-    return conform_session_open(session, options->device, options->threads);
+    return conform_session_open(session, options);
 }
 
 static int run_here(const conform_options *options, const conform_list *list, const conform_sink *sink, char *error,
@@ -47,7 +47,7 @@ static int run_here(const conform_options *options, const conform_list *list, co
     conform_session session;
     char head[1024];
     int ended = RUN_DONE;
-    if (conform_session_open(&session, options->device, options->threads)) {
+    if (conform_session_open(&session, options)) {
         conform_session_head(&session, head, sizeof head);
         sink->head(sink->user, head);
         for (size_t i = 0; i < list->count; i++) {
@@ -104,7 +104,7 @@ static int child(const conform_options *options, const conform_list *list, size_
     conform_session session;
     record r;
     memset(&r, 0, sizeof r);
-    if (!conform_session_open(&session, options->device, options->threads)) {
+    if (!conform_session_open(&session, options)) {
         r.kind = RECORD_NO_DEVICE;
         open_failed(&session, r.is.text, sizeof r.is.text);
         put(fd, &r);

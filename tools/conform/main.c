@@ -175,13 +175,16 @@ static int run(const conform_options *options, const conform_lists *lists, const
     return conform_report_close(&report, ended, error);
 }
 
-int wane_conform_main(int argc, char **argv)
+int wane_conform_main(int argc, char **argv) { return wane_conform_main_with(argc, argv, NULL); }
+
+int wane_conform_main_with(int argc, char **argv, const wane_context_desc *context)
 {
     conform_options options;
     conform_lists lists;
     conform_list list = {0};
     int code = parse(&options, argc, argv);
     if (code) return code - 1;
+    options.context = context;
     if (options.no_fork && options.jobs > 1) return usage("--no-fork is one process, without", "--jobs");
     if (options.mode == MODE_SUPPORT) return conform_support(&options);
     code = EXIT_USAGE;

@@ -62,20 +62,21 @@ static void take_log(void *user, const wane_log_record *record)
                  record->operand ? ": " : "", record->text);
 }
 
-bool conform_session_open(conform_session *session, const char *device, uint32_t threads)
+bool conform_session_open(conform_session *session, const conform_options *options)
 {
     memset(session, 0, sizeof *session);
     wane_context_desc desc;
     memset(&desc, 0, sizeof desc);
+    if (options->context) desc = *options->context;
     desc.struct_size = sizeof desc;
-    desc.thread_count = threads;
+    if (options->threads) desc.thread_count = options->threads;
     desc.log = take_log;
     desc.log_user = session;
     desc.cache.user = session;
     desc.cache.load = cache_load;
     desc.cache.store = cache_store;
     session->status = wane_context_create(&desc, &session->context);
-    if (session->status == WANE_OK) session->status = wane_device_find(session->context, device, &session->device);
+    if (session->status == WANE_OK) session->status = wane_device_find(session->context, options->device, &session->device);
     if (session->status != WANE_OK) return false;
     session->info.struct_size = sizeof session->info;
     session->status = wane_device_get_info(session->device, &session->info);

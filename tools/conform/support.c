@@ -84,7 +84,7 @@ int conform_support(const conform_options *options)
 {
     conform_session session;
     char head[1024];
-    if (!conform_session_open(&session, options->device, options->threads)) {
+    if (!conform_session_open(&session, options)) {
         bool absent = session.status == WANE_ERROR_NO_DEVICE;
         fprintf(stderr, "wane-conform: %s: %s\n", absent ? "no such device" : wane_status_text(session.status), session.log);
         conform_session_close(&session);
