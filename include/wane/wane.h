@@ -365,7 +365,8 @@ WANE_API wane_status wane_device_find(wane_context *context, const char *name, w
 WANE_API wane_status wane_device_get_info(wane_device *device, wane_device_info *info);
 
 // Opens the device and runs a small kernel whose results are known, once; later calls answer from memory. What
-// wane_device_find does for a GPU that it opens itself. Errors: DEVICE_UNUSABLE (info.reason then says why).
+// wane_device_find does for a GPU that it opens itself. Errors: NULL_ARGUMENT, HOST_MEMORY, DEVICE_LOST, UNSUPPORTED (the
+// host's device, wrapped without a queue), DEVICE_UNUSABLE (info.reason then says why).
 WANE_API wane_status wane_device_selftest(wane_device *device);
 
 // Ends a device that was wrapped (wane_vulkan.h, wane_opencl.h): what wane made on the host's device is destroyed, and

@@ -64,8 +64,10 @@ wane_status wane_device_require(wane_device *device)
 wane_status wane_device_selftest(wane_device *device)
 {
     if (!device) return WANE_ERROR_NULL_ARGUMENT;
+    wane_status status = wane_device_check(device);
+    if (status) return status;
     wane_mutex_lock(device->lock);
-    wane_status status = open_once(device, true);
+    status = open_once(device, true);
     wane_mutex_unlock(device->lock);
     return status;
 }

@@ -12,156 +12,131 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
-// ---- the shim -------------------------------------------------------------------------------------------------------
+// ---- the shim: which calls there are says opencl_calls.def --------------------------------------------------------
+
+enum { SHIM_ASK, SHIM_MAKE, SHIM_DO, SHIM_WAIT, SHIM_HINT, SHIM_END, SHIM_KINDS };
+
+// A call that can fail, in the order of a life.
+typedef struct shim_site {
+    const char *name;
+    int kind;
+    const int32_t *codes;
+    uint32_t code_count;
+} shim_site;
+
+enum { SHIM_SITES = 4096 };
 
 static struct {
     void *library;
-    uint32_t calls;                        // fallible calls so far
-    uint32_t fail_at, fail_end;            // calls fail_at <= i < fail_end fail, counted from 1
+    atomic_uint calls;                     // fallible calls so far
+    uint32_t fail_at;                      // 0: none; counted from 1
+    uint32_t fail_again;                   // 0, or from this call on all fail
     cl_int fail_with;
     const char *failed;                    // the last call that was made to fail
     const char *fail_name;                 // NULL, or the only call that fails
-    uint32_t builds, binaries, enqueued, made, group_limit;
-    int live;                              // objects made or retained, and not released
+    int lost;                              // a call has said that the device is gone
+    const char *late;                      // a call that came after it, and releases nothing
+    shim_site *sites;                      // NULL, or gets the first SHIM_SITES fallible calls
+    atomic_uint kinds[SHIM_KINDS];         // calls of each kind
+    atomic_uint builds, binaries, enqueued, events, made;
+    uint32_t group_limit;
+    atomic_int live;                       // objects made or retained, and not released
     cl_device_info lie;                    // what GetDeviceInfo answers falsely: `answer` as number, or `words`
     cl_ulong answer;
     const char *words;
 } shim;
 
+typedef void(CL_CALLBACK *shim_notify)(const char *, const void *, size_t, void *);
+typedef void(CL_CALLBACK *shim_built)(cl_program, void *);
+
 static void *real(const char *name) { return dlsym(shim.library, name); }
-
-static bool fails(const char *name)
-{
-    shim.calls++;
-    bool hit = shim.fail_name ? strcmp(shim.fail_name, name) == 0
-                              : shim.calls >= shim.fail_at && shim.calls < shim.fail_end;
-    if (hit) shim.failed = name;
-    return hit;
-}
-
 #define REAL(name) (*(__typeof__(&cl##name))(uintptr_t)real("cl" #name))
-#define FALLIBLE(name, parameters, arguments, after)                 \
-    static cl_int CL_API_CALL shim_##name parameters                 \
-    {                                                                \
-        if (fails("cl" #name)) return shim.fail_with;                \
-        cl_int code = REAL(name) arguments;                          \
-        if (code == CL_SUCCESS) {                                    \
-            after;                                                   \
-        }                                                            \
-        return code;                                                 \
-    }
-#define CREATES(type, name, parameters, arguments)                   \
-    static type CL_API_CALL shim_##name parameters                   \
-    {                                                                \
-        if (fails("cl" #name)) {                                     \
-            *error = shim.fail_with;                                 \
-            return NULL;                                             \
-        }                                                            \
-        type object = REAL(name) arguments;                          \
-        shim.live += object != NULL;                                 \
-        shim.made++;                                                 \
-        return object;                                               \
-    }
-#define COUNTS(name, type, change)                                   \
-    static cl_int CL_API_CALL shim_##name(type object)               \
-    {                                                                \
-        shim.live += change;                                         \
-        return REAL(name)(object);                                   \
-    }
 
-typedef void(CL_CALLBACK *context_notify)(const char *, const void *, size_t, void *);
-typedef void(CL_CALLBACK *build_notify)(cl_program, void *);
-
-FALLIBLE(GetPlatformIDs, (cl_uint n, cl_platform_id *out, cl_uint *count), (n, out, count), (void)0)
-FALLIBLE(GetDeviceIDs, (cl_platform_id p, cl_device_type t, cl_uint n, cl_device_id *out, cl_uint *count),
-         (p, t, n, out, count), (void)0)
-CREATES(cl_context, CreateContext,
-        (const cl_context_properties *p, cl_uint n, const cl_device_id *d, context_notify f, void *u, cl_int *error),
-        (p, n, d, f, u, error))
-CREATES(cl_command_queue, CreateCommandQueue,
-        (cl_context c, cl_device_id d, cl_command_queue_properties p, cl_int *error), (c, d, p, error))
-CREATES(cl_mem, CreateBuffer, (cl_context c, cl_mem_flags f, size_t n, void *h, cl_int *error), (c, f, n, h, error))
-CREATES(cl_program, CreateProgramWithSource,
-        (cl_context c, cl_uint n, const char **t, const size_t *l, cl_int *error), (c, n, t, l, error))
-CREATES(cl_kernel, CreateKernel, (cl_program p, const char *n, cl_int *error), (p, n, error))
-FALLIBLE(BuildProgram,
-         (cl_program p, cl_uint n, const cl_device_id *d, const char *o, build_notify f, void *u), (p, n, d, o, f, u),
-         shim.builds++)
-FALLIBLE(SetKernelArg, (cl_kernel k, cl_uint i, size_t n, const void *v), (k, i, n, v), (void)0)
-FALLIBLE(EnqueueWriteBuffer,
-         (cl_command_queue q, cl_mem m, cl_bool b, size_t o, size_t n, const void *p, cl_uint w, const cl_event *l,
-          cl_event *e),
-         (q, m, b, o, n, p, w, l, e), (void)0)
-FALLIBLE(EnqueueReadBuffer,
-         (cl_command_queue q, cl_mem m, cl_bool b, size_t o, size_t n, void *p, cl_uint w, const cl_event *l,
-          cl_event *e),
-         (q, m, b, o, n, p, w, l, e), (void)0)
-FALLIBLE(EnqueueNDRangeKernel,
-         (cl_command_queue q, cl_kernel k, cl_uint d, const size_t *o, const size_t *g, const size_t *l, cl_uint w,
-          const cl_event *list, cl_event *e),
-         (q, k, d, o, g, l, w, list, e), shim.enqueued++)
-FALLIBLE(EnqueueBarrierWithWaitList, (cl_command_queue q, cl_uint w, const cl_event *l, cl_event *e), (q, w, l, e),
-         (void)0)
-FALLIBLE(EnqueueMarkerWithWaitList, (cl_command_queue q, cl_uint w, const cl_event *l, cl_event *e), (q, w, l, e),
-         (void)0)
-FALLIBLE(Finish, (cl_command_queue q), (q), (void)0)
-FALLIBLE(GetProgramInfo, (cl_program p, cl_program_info w, size_t n, void *v, size_t *s), (p, w, n, v, s), (void)0)
-FALLIBLE(GetEventInfo, (cl_event e, cl_event_info w, size_t n, void *v, size_t *s), (e, w, n, v, s), (void)0)
-COUNTS(RetainContext, cl_context, 1)
-COUNTS(RetainCommandQueue, cl_command_queue, 1)
-COUNTS(ReleaseContext, cl_context, -1)
-COUNTS(ReleaseCommandQueue, cl_command_queue, -1)
-COUNTS(ReleaseMemObject, cl_mem, -1)
-COUNTS(ReleaseProgram, cl_program, -1)
-COUNTS(ReleaseKernel, cl_kernel, -1)
-
-static cl_program CL_API_CALL shim_CreateProgramWithBinary(cl_context c, cl_uint n, const cl_device_id *d,
-                                                           const size_t *s, const unsigned char **b, cl_int *taken,
-                                                           cl_int *error)
+static void shim_see(int kind, const char *name)
 {
-    if (fails("clCreateProgramWithBinary")) {
-        *error = shim.fail_with;
-        return NULL;
-    }
-    cl_program program = REAL(CreateProgramWithBinary)(c, n, d, s, b, taken, error);
-    shim.live += program != NULL;
-    shim.binaries++;
-    return program;
+    shim.kinds[kind]++;
+    if (shim.lost && kind != SHIM_END && !shim.late) shim.late = name;
 }
 
-static cl_int CL_API_CALL shim_GetDeviceInfo(cl_device_id d, cl_device_info what, size_t n, void *out, size_t *size)
+static bool fails(int kind, const char *name, const int32_t *codes, uint32_t code_count)
 {
-    cl_int code = REAL(GetDeviceInfo)(d, what, n, out, size);
-    if (code || !out || !shim.lie || what != shim.lie) return code;
-    if (shim.words) snprintf(out, n, "%s", shim.words);
-    else memcpy(out, &shim.answer, n < 8 ? n : 8);
-    return CL_SUCCESS;
+    shim_see(kind, name);
+    uint32_t call = ++shim.calls;
+    if (shim.sites && call <= SHIM_SITES) shim.sites[call - 1] = (shim_site){name, kind, codes, code_count};
+    bool hit = shim.fail_name ? strcmp(shim.fail_name, name) == 0
+                              : call == shim.fail_at || (shim.fail_again && call >= shim.fail_again);
+    if (!hit) return false;
+    shim.failed = name;
+    shim.lost = shim.lost || shim.fail_with == CL_DEVICE_NOT_AVAILABLE || shim.fail_with == -9999;
+    return true;
+}
+
+static void shim_lie(cl_device_info what, size_t bytes, void *out)
+{
+    if (!out || !shim.lie || what != shim.lie) return;
+    if (shim.words) snprintf(out, bytes, "%s", shim.words);
+    else memcpy(out, &shim.answer, bytes < 8 ? bytes : 8);
+}
+
+static void shim_count_kernel(bool event)
+{
+    shim.enqueued++;
+    shim.events += event;
 }
 
 // As a driver does whose compiler needs more registers than a full group has.
-static cl_int CL_API_CALL shim_GetKernelWorkGroupInfo(cl_kernel k, cl_device_id d, cl_kernel_work_group_info what,
-                                                      size_t n, void *out, size_t *size)
+static void shim_limit_group(cl_kernel_work_group_info what, void *out)
 {
-    cl_int code = REAL(GetKernelWorkGroupInfo)(k, d, what, n, out, size);
     size_t limit = shim.group_limit;
-    if (!code && limit && what == CL_KERNEL_WORK_GROUP_SIZE) memcpy(out, &limit, sizeof limit);
-    return code;
+    if (limit && what == CL_KERNEL_WORK_GROUP_SIZE) memcpy(out, &limit, sizeof limit);
 }
 
-#define SHIMS(S)                                                                                                      \
-    S(GetPlatformIDs) S(GetDeviceIDs) S(CreateContext) S(CreateCommandQueue) S(CreateBuffer)                          \
-    S(CreateProgramWithSource) S(CreateProgramWithBinary) S(CreateKernel) S(BuildProgram) S(SetKernelArg)             \
-    S(EnqueueWriteBuffer) S(EnqueueReadBuffer) S(EnqueueNDRangeKernel) S(EnqueueBarrierWithWaitList)                  \
-    S(EnqueueMarkerWithWaitList) S(Finish) S(GetProgramInfo) S(GetEventInfo) S(RetainContext) S(RetainCommandQueue)   \
-    S(ReleaseContext) S(ReleaseCommandQueue) S(ReleaseMemObject) S(ReleaseProgram) S(ReleaseKernel) S(GetDeviceInfo)  \
-    S(GetKernelWorkGroupInfo)
+#define OPENCL_CALL(kind, name, parameters, arguments, after, ...)                                                     \
+    static cl_int CL_API_CALL shim_##name parameters                                                                   \
+    {                                                                                                                  \
+        static const int32_t codes[] = {__VA_ARGS__};                                                                  \
+        cl_int code = CL_SUCCESS;                                                                                      \
+        /* a wait that fails has waited all the same: the driver under the shim is alive and works on */               \
+        if (SHIM_##kind == SHIM_WAIT) code = REAL(name) arguments;                                                     \
+        if (fails(SHIM_##kind, "cl" #name, codes, sizeof codes / sizeof *codes)) return shim.fail_with;                \
+        if (SHIM_##kind != SHIM_WAIT) code = REAL(name) arguments;                                                     \
+        if (code == CL_SUCCESS) {                                                                                      \
+            after;                                                                                                     \
+        }                                                                                                              \
+        return code;                                                                                                   \
+    }
+#define OPENCL_MAKE(kind, type, name, parameters, arguments, after, ...)                                                     \
+    static type CL_API_CALL shim_##name parameters                                                                     \
+    {                                                                                                                  \
+        static const int32_t codes[] = {__VA_ARGS__};                                                                  \
+        if (fails(SHIM_##kind, "cl" #name, codes, sizeof codes / sizeof *codes)) {                                       \
+            *error = shim.fail_with;                                                                                   \
+            return NULL;                                                                                               \
+        }                                                                                                              \
+        type object = REAL(name) arguments;                                                                            \
+        shim.live += object != NULL;                                                                                   \
+        shim.made++;                                                                                                   \
+        after;                                                                                                         \
+        return object;                                                                                                 \
+    }
+#define OPENCL_COUNT(kind, name, type, change)                                                                         \
+    static cl_int CL_API_CALL shim_##name(type object)                                                                 \
+    {                                                                                                                  \
+        shim_see(SHIM_##kind, "cl" #name);                                                                             \
+        shim.live += change;                                                                                           \
+        return REAL(name)(object);                                                                                     \
+    }
+#include "opencl_calls.def"
 
 static void *resolve(void *user, const char *name)
 {
     (void)user;
 #define SHIM(f) \
     if (strcmp(name, "cl" #f) == 0) return (void *)(uintptr_t)shim_##f;
-    SHIMS(SHIM)
+#define OPENCL_CALL(kind, f, parameters, arguments, after, ...) SHIM(f)
+#define OPENCL_MAKE(kind, type, f, parameters, arguments, after, ...) SHIM(f)
+#define OPENCL_COUNT(kind, f, type, change) SHIM(f)
+#include "opencl_calls.def"
 #undef SHIM
     return real(name);
 }
@@ -175,7 +150,7 @@ static void reset_shim(void)
 
 static test_log messages;
 
-static int before_each(void **state)
+static inline int before_each(void **state)
 {
     (void)state;
     reset_shim();
@@ -187,7 +162,7 @@ static int before_each(void **state)
 
 static test_memory *memory_in_use;         // NULL: the C library's
 
-static wane_context *open_context(const wane_cache *cache)
+static inline wane_context *open_context(const wane_cache *cache)
 {
     wane_context_desc desc = {.struct_size = sizeof desc, .backends = WANE_BACKEND_OPENCL, .thread_count = 1};
     desc.log = test_log_take;
@@ -202,7 +177,7 @@ static wane_context *open_context(const wane_cache *cache)
 }
 
 // Cross-entropy with everything that is asked for often; wane_run brings its own workspace.
-static void make_problem(test_problem *p, wane_context *context, int64_t rows, int64_t cols)
+static inline void make_problem(test_problem *p, wane_context *context, int64_t rows, int64_t cols)
 {
     test_problem_begin(p, context, WANE_LOSS_CROSS_ENTROPY, rows, cols);
     test_problem_param(p, WANE_PARAM_REDUCTION, WANE_REDUCTION_MEAN);
@@ -214,7 +189,7 @@ static void make_problem(test_problem *p, wane_context *context, int64_t rows, i
     memset(&p->args.workspace, 0, sizeof p->args.workspace);
 }
 
-static wane_status run_problem(wane_device *device, const test_problem *p)
+static inline wane_status run_problem(wane_device *device, const test_problem *p)
 {
     wane_plan *plan = NULL;
     wane_executable *executable = NULL;
@@ -226,7 +201,7 @@ static wane_status run_problem(wane_device *device, const test_problem *p)
     return status;
 }
 
-static bool have_device(void)
+static inline bool have_device(void)
 {
     shim.library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!shim.library) return false;

@@ -244,27 +244,6 @@ static int end_small(void **state)
     return 0;
 }
 
-// Each call fails in turn: an error, nothing left behind, and the next context works.
-static void test_failures(void **state)
-{
-    (void)state;
-    static const cl_int codes[] = {CL_OUT_OF_HOST_MEMORY, CL_OUT_OF_RESOURCES, CL_DEVICE_NOT_AVAILABLE,
-                                   CL_INVALID_VALUE};
-    assert_int_equal(everything(), WANE_OK);
-    uint32_t calls = shim.calls;
-    for (uint32_t i = 1; i <= calls; i++) {
-        reset_shim();
-        shim.fail_at = i;
-        shim.fail_end = i + 1;
-        shim.fail_with = codes[i % 4];
-        wane_status status = everything();
-        if (status >= 0) fail_msg("call %u, %s, failed and nobody noticed", i, shim.failed);
-        if (shim.live) fail_msg("call %u, %s: %d objects are left", i, shim.failed, shim.live);
-    }
-    reset_shim();
-    assert_int_equal(everything(), WANE_OK);
-}
-
 // Each allocation fails in turn.
 static void test_allocations(void **state)
 {
@@ -341,7 +320,6 @@ int main(void)
         cmocka_unit_test_setup(test_no_driver, before_each),
         cmocka_unit_test_setup(test_programs_shared, before_each),
         cmocka_unit_test_setup(test_cache, before_each),
-        cmocka_unit_test_setup_teardown(test_failures, make_small, end_small),
         cmocka_unit_test_setup_teardown(test_allocations, make_small, end_small),
         cmocka_unit_test_setup(test_build_failure, before_each),
         cmocka_unit_test_setup(test_loss_of_device, before_each),

@@ -1,113 +1,106 @@
-// vulkan_shim.h - stands between wane and libvulkan in vulkan_test.c: changes limits, makes calls fail, counts.
+// vulkan_shim.h - stands between wane and libvulkan: changes what devices say, makes calls fail, counts. What calls there
+// are says vulkan_calls.def. Each program has its own: everything is static.
 #ifndef WANE_TESTS_UNIT_VULKAN_SHIM_H
 #define WANE_TESTS_UNIT_VULKAN_SHIM_H
 
 #define VK_NO_PROTOTYPES
 #include "wane/wane_vulkan.h"
 
+#include <dlfcn.h>
+#include <stdatomic.h>
 #include <string.h>
+
+enum { SHIM_ASK, SHIM_MAKE, SHIM_ALLOC, SHIM_DO, SHIM_WAIT, SHIM_HINT, SHIM_END, SHIM_TELL, SHIM_RECORD, SHIM_KINDS };
+
+// A call that can fail, in the order of a life.
+typedef struct shim_site {
+    const char *name;
+    int kind;
+    const int32_t *codes;
+    uint32_t code_count;
+} shim_site;
+
+enum { SHIM_SITES = 4096 };
 
 static struct {
     PFN_vkGetInstanceProcAddr real;
-    PFN_vkGetDeviceProcAddr real_device;
-    VkInstance instance;
+    VkInstance instance;                   // wane's own, or
+    VkInstance host;                       // the test's
     void (*change)(VkPhysicalDeviceProperties *properties);
-    uint32_t calls;                        // fallible calls so far
+    VkQueueFlags hidden_queues;            // flags that no queue family has
+    int no_devices, no_features, old_loader, no_loader;
+    atomic_uint calls;                     // fallible calls so far
     uint32_t fail_at;                      // 0: none
-    VkResult fail_with;
+    uint32_t fail_again;                   // a second call that fails: 0, or from this one on
+    int32_t fail_with;
     const char *failed;                    // the call that was made to fail
-    uint32_t made;                         // calls that create or allocate
-    uint32_t pipelines;                    // compiled
+    int lost;                              // a call has answered DEVICE_LOST
+    const char *late;                      // a call that came after it, and destroys nothing
+    shim_site *sites;                      // NULL, or gets the first SHIM_SITES fallible calls
+    atomic_uint kinds[SHIM_KINDS];         // calls of each kind
+    atomic_uint pipelines;                 // compiled
     size_t initial_bytes;                  // of the last pipeline cache
-    int live;                              // objects made and not destroyed
+    atomic_int live;                       // objects made and not destroyed
 } shim;
+
+// Calls that create or allocate.
+static inline uint32_t shim_made(void) { return shim.kinds[SHIM_MAKE] + shim.kinds[SHIM_ALLOC]; }
 
 static PFN_vkVoidFunction real(const char *name)
 {
-    PFN_vkVoidFunction f = shim.real(shim.instance, name);
+    PFN_vkVoidFunction f = shim.real(shim.instance ? shim.instance : shim.host, name);
     return f ? f : shim.real(NULL, name);
 }
 
-static int fails(const char *name)
+static void shim_see(int kind, const char *name)
 {
-    if (++shim.calls != shim.fail_at) return 0;
+    shim.kinds[kind]++;
+    if (shim.lost && kind != SHIM_END && !shim.late) shim.late = name;
+}
+
+static int fails(int kind, const char *name, const int32_t *codes, uint32_t code_count)
+{
+    shim_see(kind, name);
+    uint32_t call = ++shim.calls;
+    if (shim.sites && call <= SHIM_SITES) shim.sites[call - 1] = (shim_site){name, kind, codes, code_count};
+    if (call != shim.fail_at && (!shim.fail_again || call < shim.fail_again)) return 0;
     shim.failed = name;
+    shim.lost = shim.lost || shim.fail_with == VK_ERROR_DEVICE_LOST;
     return 1;
 }
 
-#define FALLIBLE(name, parameters, arguments, after)                                                                  \
-    static VKAPI_ATTR VkResult VKAPI_CALL shim_##name parameters                                                      \
-    {                                                                                                                 \
-        if (fails("vk" #name)) return shim.fail_with;                                                                 \
-        VkResult result = ((PFN_vk##name)real("vk" #name))arguments;                                                  \
-        if (result == VK_SUCCESS) {                                                                                   \
-            after;                                                                                                    \
-        }                                                                                                             \
-        return result;                                                                                                \
+#define VULKAN_CALL(kind, name, parameters, arguments, after, ...)                                                     \
+    static VKAPI_ATTR VkResult VKAPI_CALL shim_##name parameters                                                       \
+    {                                                                                                                  \
+        static const int32_t codes[] = {__VA_ARGS__};                                                                  \
+        VkResult result = VK_SUCCESS;                                                                                  \
+        /* a wait that fails has waited all the same: the driver under the shim is alive and works on */               \
+        if (SHIM_##kind == SHIM_WAIT) result = ((PFN_vk##name)real("vk" #name))arguments;                              \
+        if (fails(SHIM_##kind, "vk" #name, codes, sizeof codes / sizeof *codes)) return (VkResult)shim.fail_with;      \
+        if (SHIM_##kind != SHIM_WAIT) result = ((PFN_vk##name)real("vk" #name))arguments;                              \
+        if (result != VK_SUCCESS) return result;                                                                       \
+        shim.live += SHIM_##kind == SHIM_MAKE;                                                                         \
+        after;                                                                                                         \
+        return result;                                                                                                 \
     }
-#define DESTROYS(name, handle)                                                                                        \
-    static VKAPI_ATTR void VKAPI_CALL shim_##name(VkDevice d, handle h, const VkAllocationCallbacks *a)               \
-    {                                                                                                                 \
-        shim.live -= h != VK_NULL_HANDLE;                                                                             \
-        ((PFN_vk##name)real("vk" #name))(d, h, a);                                                                    \
+#define VULKAN_VOID(kind, name, parameters, arguments, ended)                                                          \
+    static VKAPI_ATTR void VKAPI_CALL shim_##name parameters                                                           \
+    {                                                                                                                  \
+        shim_see(SHIM_##kind, "vk" #name);                                                                             \
+        shim.live -= ended;                                                                                            \
+        ((PFN_vk##name)real("vk" #name))arguments;                                                                     \
     }
-#define CREATES(name, info, handle)                                                                                   \
-    FALLIBLE(name, (VkDevice d, const info *i, const VkAllocationCallbacks *a, handle *out), (d, i, a, out),          \
-             (shim.live++, shim.made++))
+#include "vulkan_calls.def"
 
-FALLIBLE(EnumeratePhysicalDevices, (VkInstance i, uint32_t *n, VkPhysicalDevice *out), (i, n, out), (void)0)
-FALLIBLE(CreateDevice, (VkPhysicalDevice p, const VkDeviceCreateInfo *i, const VkAllocationCallbacks *a, VkDevice *out),
-         (p, i, a, out), (shim.live++, shim.made++))
-CREATES(CreateFence, VkFenceCreateInfo, VkFence)
-CREATES(AllocateMemory, VkMemoryAllocateInfo, VkDeviceMemory)
-CREATES(CreateBuffer, VkBufferCreateInfo, VkBuffer)
-CREATES(CreateShaderModule, VkShaderModuleCreateInfo, VkShaderModule)
-CREATES(CreatePipelineLayout, VkPipelineLayoutCreateInfo, VkPipelineLayout)
-CREATES(CreateDescriptorSetLayout, VkDescriptorSetLayoutCreateInfo, VkDescriptorSetLayout)
-CREATES(CreateDescriptorPool, VkDescriptorPoolCreateInfo, VkDescriptorPool)
-CREATES(CreateCommandPool, VkCommandPoolCreateInfo, VkCommandPool)
-FALLIBLE(CreatePipelineCache,
-         (VkDevice d, const VkPipelineCacheCreateInfo *i, const VkAllocationCallbacks *a, VkPipelineCache *out),
-         (d, i, a, out), (shim.live++, shim.made++, shim.initial_bytes = i->initialDataSize))
-FALLIBLE(CreateComputePipelines,
-         (VkDevice d, VkPipelineCache c, uint32_t n, const VkComputePipelineCreateInfo *i,
-          const VkAllocationCallbacks *a, VkPipeline *out),
-         (d, c, n, i, a, out), (shim.live++, shim.made++, shim.pipelines++))
-FALLIBLE(AllocateDescriptorSets, (VkDevice d, const VkDescriptorSetAllocateInfo *i, VkDescriptorSet *out), (d, i, out),
-         shim.made++)
-FALLIBLE(AllocateCommandBuffers, (VkDevice d, const VkCommandBufferAllocateInfo *i, VkCommandBuffer *out), (d, i, out),
-         shim.made++)
-FALLIBLE(BindBufferMemory, (VkDevice d, VkBuffer b, VkDeviceMemory m, VkDeviceSize o), (d, b, m, o), (void)0)
-FALLIBLE(MapMemory, (VkDevice d, VkDeviceMemory m, VkDeviceSize o, VkDeviceSize n, VkMemoryMapFlags f, void **out),
-         (d, m, o, n, f, out), (void)0)
-FALLIBLE(ResetFences, (VkDevice d, uint32_t n, const VkFence *f), (d, n, f), (void)0)
-FALLIBLE(QueueSubmit, (VkQueue q, uint32_t n, const VkSubmitInfo *s, VkFence f), (q, n, s, f), (void)0)
-FALLIBLE(ResetCommandPool, (VkDevice d, VkCommandPool p, VkCommandPoolResetFlags f), (d, p, f), (void)0)
-FALLIBLE(BeginCommandBuffer, (VkCommandBuffer c, const VkCommandBufferBeginInfo *i), (c, i), (void)0)
-FALLIBLE(EndCommandBuffer, (VkCommandBuffer c), (c), (void)0)
-DESTROYS(DestroyFence, VkFence)
-DESTROYS(FreeMemory, VkDeviceMemory)
-DESTROYS(DestroyBuffer, VkBuffer)
-DESTROYS(DestroyShaderModule, VkShaderModule)
-DESTROYS(DestroyPipelineLayout, VkPipelineLayout)
-DESTROYS(DestroyDescriptorSetLayout, VkDescriptorSetLayout)
-DESTROYS(DestroyDescriptorPool, VkDescriptorPool)
-DESTROYS(DestroyCommandPool, VkCommandPool)
-DESTROYS(DestroyPipelineCache, VkPipelineCache)
-DESTROYS(DestroyPipeline, VkPipeline)
-
-// A wait that fails has waited all the same: the driver under the shim is alive and works on.
-static VKAPI_ATTR VkResult VKAPI_CALL shim_WaitForFences(VkDevice d, uint32_t n, const VkFence *f, VkBool32 all,
-                                                         uint64_t t)
-{
-    VkResult result = ((PFN_vkWaitForFences)real("vkWaitForFences"))(d, n, f, all, t);
-    return fails("vkWaitForFences") ? shim.fail_with : result;
-}
+// ---- calls with an effect of their own ----------------------------------------------------------------------------
 
 static VKAPI_ATTR VkResult VKAPI_CALL shim_CreateInstance(const VkInstanceCreateInfo *i, const VkAllocationCallbacks *a,
                                                           VkInstance *out)
 {
-    if (fails("vkCreateInstance")) return shim.fail_with;
+    static const int32_t codes[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_UNKNOWN,
+                                    VK_ERROR_INITIALIZATION_FAILED, VK_ERROR_LAYER_NOT_PRESENT,
+                                    VK_ERROR_EXTENSION_NOT_PRESENT, VK_ERROR_INCOMPATIBLE_DRIVER};
+    if (fails(SHIM_MAKE, "vkCreateInstance", codes, sizeof codes / sizeof *codes)) return (VkResult)shim.fail_with;
     VkResult result = ((PFN_vkCreateInstance)shim.real(NULL, "vkCreateInstance"))(i, a, out);
     if (result == VK_SUCCESS) shim.instance = *out;
     shim.live += result == VK_SUCCESS;
@@ -121,10 +114,21 @@ static VKAPI_ATTR void VKAPI_CALL shim_DestroyInstance(VkInstance i, const VkAll
     shim.instance = NULL;
 }
 
-static VKAPI_ATTR void VKAPI_CALL shim_DestroyDevice(VkDevice d, const VkAllocationCallbacks *a)
+static VKAPI_ATTR VkResult VKAPI_CALL shim_EnumerateInstanceVersion(uint32_t *out)
 {
-    shim.live--;
-    ((PFN_vkDestroyDevice)real("vkDestroyDevice"))(d, a);
+    static const int32_t codes[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_UNKNOWN};
+    if (fails(SHIM_ASK, "vkEnumerateInstanceVersion", codes, 2)) return (VkResult)shim.fail_with;
+    return ((PFN_vkEnumerateInstanceVersion)shim.real(NULL, "vkEnumerateInstanceVersion"))(out);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL shim_EnumerateInstanceExtensionProperties(const char *layer, uint32_t *n,
+                                                                                VkExtensionProperties *out)
+{
+    static const int32_t codes[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY,
+                                    VK_ERROR_LAYER_NOT_PRESENT, VK_ERROR_UNKNOWN};
+    if (fails(SHIM_HINT, "vkEnumerateInstanceExtensionProperties", codes, 4)) return (VkResult)shim.fail_with;
+    const char *name = "vkEnumerateInstanceExtensionProperties";
+    return ((PFN_vkEnumerateInstanceExtensionProperties)shim.real(NULL, name))(layer, n, out);
 }
 
 static VKAPI_ATTR void VKAPI_CALL shim_GetPhysicalDeviceProperties(VkPhysicalDevice p, VkPhysicalDeviceProperties *out)
@@ -133,37 +137,84 @@ static VKAPI_ATTR void VKAPI_CALL shim_GetPhysicalDeviceProperties(VkPhysicalDev
     if (shim.change) shim.change(out);
 }
 
+static VKAPI_ATTR void VKAPI_CALL shim_GetPhysicalDeviceFeatures2(VkPhysicalDevice p, VkPhysicalDeviceFeatures2 *out)
+{
+    if (!shim.no_features) ((PFN_vkGetPhysicalDeviceFeatures2)real("vkGetPhysicalDeviceFeatures2"))(p, out);
+}
+
+static VKAPI_ATTR void VKAPI_CALL shim_GetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice p, uint32_t *n,
+                                                                              VkQueueFamilyProperties *out)
+{
+    const char *name = "vkGetPhysicalDeviceQueueFamilyProperties";
+    ((PFN_vkGetPhysicalDeviceQueueFamilyProperties)real(name))(p, n, out);
+    for (uint32_t i = 0; out && i < *n; i++) out[i].queueFlags &= ~shim.hidden_queues;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL shim_count_devices(VkInstance i, uint32_t *n, VkPhysicalDevice *out)
+{
+    if (!shim.no_devices) return shim_EnumeratePhysicalDevices(i, n, out);
+    *n = 0;
+    return VK_SUCCESS;
+}
+
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL shim_get(VkInstance instance, const char *name);
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL shim_GetDeviceProcAddr(VkDevice device, const char *name)
 {
-    (void)device;
-    return shim_get(shim.instance, name);
+    // what the driver does not have, or the host did not enable, the shim has not either
+    if (!((PFN_vkGetDeviceProcAddr)real("vkGetDeviceProcAddr"))(device, name)) return NULL;
+    return shim_get(shim.instance ? shim.instance : shim.host, name);
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL shim_get(VkInstance instance, const char *name)
 {
-#define SHIM(f)                                                                                                       \
+#define SHIM(f)                                                                                                        \
     if (strcmp(name, "vk" #f) == 0) return (PFN_vkVoidFunction)shim_##f;
-    SHIM(EnumeratePhysicalDevices) SHIM(CreateDevice) SHIM(CreateFence) SHIM(AllocateMemory) SHIM(CreateBuffer)
-    SHIM(CreateShaderModule) SHIM(CreatePipelineLayout) SHIM(CreateDescriptorSetLayout) SHIM(CreateDescriptorPool)
-    SHIM(CreateCommandPool) SHIM(CreatePipelineCache) SHIM(CreateComputePipelines) SHIM(AllocateDescriptorSets)
-    SHIM(AllocateCommandBuffers) SHIM(BindBufferMemory) SHIM(MapMemory) SHIM(ResetFences) SHIM(WaitForFences)
-    SHIM(QueueSubmit) SHIM(ResetCommandPool) SHIM(BeginCommandBuffer) SHIM(EndCommandBuffer) SHIM(DestroyFence)
-    SHIM(FreeMemory) SHIM(DestroyBuffer) SHIM(DestroyShaderModule) SHIM(DestroyPipelineLayout)
-    SHIM(DestroyDescriptorSetLayout) SHIM(DestroyDescriptorPool) SHIM(DestroyCommandPool) SHIM(DestroyPipelineCache)
-    SHIM(DestroyPipeline) SHIM(CreateInstance) SHIM(DestroyInstance) SHIM(DestroyDevice)
-    SHIM(GetPhysicalDeviceProperties) SHIM(GetDeviceProcAddr)
+#define VULKAN_CALL(kind, f, parameters, arguments, after, ...) SHIM(f)
+#define VULKAN_VOID(kind, f, parameters, arguments, ended) SHIM(f)
+    if (strcmp(name, "vkEnumeratePhysicalDevices") == 0) return (PFN_vkVoidFunction)shim_count_devices;
+    if (strcmp(name, "vkEnumerateInstanceVersion") == 0 && shim.old_loader) return NULL;
+#include "vulkan_calls.def"
+    SHIM(CreateInstance) SHIM(DestroyInstance) SHIM(EnumerateInstanceVersion) SHIM(EnumerateInstanceExtensionProperties)
+    SHIM(GetPhysicalDeviceProperties) SHIM(GetPhysicalDeviceFeatures2) SHIM(GetPhysicalDeviceQueueFamilyProperties)
+    SHIM(GetDeviceProcAddr)
+#undef SHIM
     return shim.real(instance, name);
 }
 
-static void *resolve(void *user, const char *name)
+static inline void *resolve(void *user, const char *name)
 {
     (void)user;
-    PFN_vkVoidFunction f = strcmp(name, "vkGetInstanceProcAddr") == 0 ? (PFN_vkVoidFunction)shim_get : NULL;
+    PFN_vkVoidFunction f = strcmp(name, "vkGetInstanceProcAddr") == 0 && !shim.no_loader ? (PFN_vkVoidFunction)shim_get : NULL;
     void *address;
     memcpy(&address, &f, sizeof address);
     return address;
+}
+
+static inline void reset_shim(void)
+{
+    PFN_vkGetInstanceProcAddr keep = shim.real;
+    VkInstance host = shim.host;
+    memset(&shim, 0, sizeof shim);
+    shim.real = keep;
+    shim.host = host;
+}
+
+// Finds libvulkan, and whether there is a device that wane works with.
+static inline int have_vulkan(void)
+{
+    void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *symbol = library ? dlsym(library, "vkGetInstanceProcAddr") : NULL;
+    memcpy(&shim.real, &symbol, sizeof shim.real);
+    if (!symbol) return 0;
+    wane_context_desc desc = {.struct_size = sizeof desc, .backends = WANE_BACKEND_VULKAN, .vulkan = {NULL, resolve}};
+    wane_context *context = NULL;
+    if (wane_context_create(&desc, &context) != WANE_OK) return 0;
+    wane_device_info info = {.struct_size = sizeof info};
+    int have = wane_device_get_info(wane_device_at(context, 0), &info) == WANE_OK && strcmp(info.backend, "vulkan") == 0
+        && info.usable;
+    wane_context_destroy(context);
+    return have;
 }
 
 #endif

@@ -12,7 +12,6 @@
 
 #include "vulkan_shim.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,13 +145,6 @@ static wane_context *open_context(const wane_cache *cache)
     wane_context *context = NULL;
     assert_int_equal(wane_context_create(&desc, &context), WANE_OK);
     return context;
-}
-
-static void reset_shim(void)
-{
-    PFN_vkGetInstanceProcAddr keep = shim.real;
-    memset(&shim, 0, sizeof shim);
-    shim.real = keep;
 }
 
 // ---- tests --------------------------------------------------------------------------------------------------------
@@ -390,243 +382,6 @@ static void test_loss_of_device(void **state)
     run_shapes("after a loss", SHAPES_SMALL);
 }
 
-static wane_status everything(void)
-{
-    wane_context *context = open_context(NULL);
-    wane_device *device;
-    wane_status status = wane_device_find(context, "vulkan", &device);
-    if (!status) {
-        problem p = problem_make(3, 70);
-        status = run_problem(device, &p);
-        if (status == WANE_OK) assert_right(context, &p);
-        problem_free(&p);
-    }
-    wane_context_destroy(context);
-    return status;
-}
-
-static int full;                           // try every result at every call, not one in turn
-
-// The i-th call fails, for every i: an error, nothing left, no crash.
-static void test_failures(void **state)
-{
-    (void)state;
-    static const VkResult results[] = {VK_ERROR_OUT_OF_HOST_MEMORY, VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_DEVICE_LOST,
-                                       VK_ERROR_INITIALIZATION_FAILED, VK_ERROR_UNKNOWN};
-    const uint32_t count = sizeof results / sizeof *results;
-    for (uint32_t turn = 0; turn < (full ? 2 * count : 2); turn++)
-        for (uint32_t i = 1;; i++) {
-            VkResult result = results[(turn / 2 + (full ? 0 : i)) % count];
-            reset_shim();
-            shim.change = turn % 2 ? be_discrete : NULL;
-            shim.fail_at = i;
-            shim.fail_with = result;
-            wane_status status = everything();
-            if (shim.live) fail_msg("%s returned %d: %d objects are left", shim.failed, result, shim.live);
-            if (!shim.failed) {
-                assert_int_equal(status, WANE_OK);
-                break;
-            }
-            if (status >= 0) fail_msg("%s returned %d, and nobody noticed", shim.failed, result);
-        }
-}
-
-// ---- the host's own device ----------------------------------------------------------------------------------------
-
-typedef struct host {
-    VkInstance instance;
-    VkPhysicalDevice physical;
-    VkDevice device;
-    VkQueue queue;
-    VkCommandPool pool;
-    VkCommandBuffer commands;
-} host;
-
-#define CALL(name) ((PFN_vk##name)real("vk" #name))
-
-static host host_make(void)
-{
-    host h;
-    memset(&h, 0, sizeof h);
-    const VkApplicationInfo app = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .apiVersion = VK_API_VERSION_1_1};
-    const VkInstanceCreateInfo instance = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
-    assert_int_equal(shim_CreateInstance(&instance, NULL, &h.instance), VK_SUCCESS);
-    uint32_t one = 1;
-    VkResult result = shim_EnumeratePhysicalDevices(h.instance, &one, &h.physical);
-    assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
-    const float priority = 1.0f;
-    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                           .queueCount = 1, .pQueuePriorities = &priority};
-    const VkDeviceCreateInfo device = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                       .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue};
-    assert_int_equal(shim_CreateDevice(h.physical, &device, NULL, &h.device), VK_SUCCESS);
-    CALL(GetDeviceQueue)(h.device, 0, 0, &h.queue);
-    const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
-    assert_int_equal(shim_CreateCommandPool(h.device, &pool, NULL, &h.pool), VK_SUCCESS);
-    const VkCommandBufferAllocateInfo commands = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                  .commandPool = h.pool, .commandBufferCount = 1};
-    assert_int_equal(CALL(AllocateCommandBuffers)(h.device, &commands, &h.commands), VK_SUCCESS);
-    return h;
-}
-
-static void host_free(host *h)
-{
-    shim_DestroyCommandPool(h->device, h->pool, NULL);
-    shim_DestroyDevice(h->device, NULL);
-    shim_DestroyInstance(h->instance, NULL);
-}
-
-typedef struct host_buffer {
-    VkBuffer buffer;
-    VkDeviceMemory memory;
-    void *mapped;
-} host_buffer;
-
-static host_buffer host_buffer_make(const host *h, uint64_t bytes)
-{
-    host_buffer b;
-    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = bytes,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
-    assert_int_equal(shim_CreateBuffer(h->device, &info, NULL, &b.buffer), VK_SUCCESS);
-    VkMemoryRequirements needs;
-    CALL(GetBufferMemoryRequirements)(h->device, b.buffer, &needs);
-    VkPhysicalDeviceMemoryProperties types;
-    CALL(GetPhysicalDeviceMemoryProperties)(h->physical, &types);
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    uint32_t type = 0;
-    while (!(needs.memoryTypeBits >> type & 1u) || (types.memoryTypes[type].propertyFlags & wanted) != wanted) type++;
-    const VkMemoryAllocateInfo memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size,
-                                         .memoryTypeIndex = type};
-    assert_int_equal(shim_AllocateMemory(h->device, &memory, NULL, &b.memory), VK_SUCCESS);
-    assert_int_equal(CALL(BindBufferMemory)(h->device, b.buffer, b.memory, 0), VK_SUCCESS);
-    assert_int_equal(CALL(MapMemory)(h->device, b.memory, 0, VK_WHOLE_SIZE, 0, &b.mapped), VK_SUCCESS);
-    return b;
-}
-
-static void host_buffer_free(const host *h, host_buffer *b)
-{
-    shim_DestroyBuffer(h->device, b->buffer, NULL);
-    shim_FreeMemory(h->device, b->memory, NULL);
-}
-
-// Records once into the host's command buffer, submits, waits.
-static void host_execute(const host *h, prepared *x, wane_recorder *recorder)
-{
-    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    assert_int_equal(CALL(ResetCommandPool)(h->device, h->pool, 0), VK_SUCCESS);
-    assert_int_equal(CALL(BeginCommandBuffer)(h->commands, &begin), VK_SUCCESS);
-    uint32_t made = shim.made;
-    assert_int_equal(wane_record_vulkan(x->executable, recorder, &x->args, h->commands), WANE_OK);
-    assert_int_equal(shim.made, made);             // recording creates nothing
-    assert_int_equal(wane_record_vulkan(x->executable, recorder, &x->args, h->commands), WANE_ERROR_CAPACITY);
-    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                     .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
-                                     .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    CALL(CmdPipelineBarrier)(h->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                             &barrier, 0, NULL, 0, NULL);
-    assert_int_equal(CALL(EndCommandBuffer)(h->commands), VK_SUCCESS);
-    const VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1,
-                                 .pCommandBuffers = &h->commands};
-    assert_int_equal(CALL(QueueSubmit)(h->queue, 1, &submit, VK_NULL_HANDLE), VK_SUCCESS);
-    assert_int_equal(CALL(QueueWaitIdle)(h->queue), VK_SUCCESS);
-}
-
-static void test_wrapped(void **state)
-{
-    (void)state;
-    host h = host_make();
-    wane_context *context = open_context(NULL);
-    wane_vulkan_device_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.struct_size = sizeof desc;
-    desc.instance = h.instance;
-    desc.physical_device = h.physical;
-    desc.device = h.device;
-    desc.api_version = VK_API_VERSION_1_0;
-    wane_device *device;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_ERROR_FLAGS);
-    desc.api_version = VK_API_VERSION_1_1;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
-    problem p = problem_make(33, 257);
-    prepared x;
-    assert_int_equal(prepare(device, &p, &x), WANE_OK);
-    assert_int_equal(wane_run(x.executable, NULL, &x.args), WANE_ERROR_UNSUPPORTED);       // no queue was given
-    host_buffer buffers[OPERANDS + 1];
-    wane_plan_info info;
-    memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
-    assert_int_equal(wane_plan_get_info(x.plan, &info), WANE_OK);
-    wane_buffer *imported = NULL;
-    for (int i = 0; i < OPERANDS; i++) {
-        buffers[i] = host_buffer_make(&h, x.bindings[i].bytes);
-        if (i < 2) memcpy(buffers[i].mapped, x.bindings[i].host, x.bindings[i].bytes);
-        x.bindings[i].host = NULL;
-        memcpy(&x.bindings[i].native, &buffers[i].buffer, sizeof buffers[i].buffer);
-    }
-    assert_int_equal(wane_buffer_import_vulkan(device, buffers[4].buffer, x.bindings[4].bytes, &imported), WANE_OK);
-    x.bindings[4].native = 0;
-    x.bindings[4].buffer = imported;
-    buffers[OPERANDS] = host_buffer_make(&h, info.workspace_bytes);
-    x.args.workspace.struct_size = sizeof x.args.workspace;
-    x.args.workspace.bytes = info.workspace_bytes;
-    memcpy(&x.args.workspace.native, &buffers[OPERANDS].buffer, sizeof(VkBuffer));
-    wane_recorder *recorder;
-    assert_int_equal(wane_recorder_create(&x.executable, 1, 0, &recorder), WANE_OK);
-    for (int round = 0; round < 2; round++) {
-        memset(buffers[4].mapped, 0xff, x.bindings[4].bytes);
-        host_execute(&h, &x, recorder);
-        p.loss = *(float *)buffers[2].mapped;
-        memcpy(p.row_loss, buffers[3].mapped, x.bindings[3].bytes);
-        memcpy(p.grad, buffers[4].mapped, x.bindings[4].bytes);
-        assert_right(context, &p);
-        assert_int_equal(wane_recorder_reset(recorder), WANE_OK);
-    }
-    wane_recorder_destroy(recorder);
-    wane_buffer_destroy(imported);
-    release(&x);
-    problem_free(&p);
-    for (int i = 0; i <= OPERANDS; i++) host_buffer_free(&h, &buffers[i]);
-    wane_context_destroy(context);
-    host_free(&h);
-    assert_int_equal(shim.live, 0);
-}
-
-static int locked, locks;
-static void lock_host(void *user) { assert_ptr_equal(user, &locks); assert_int_equal(locked++, 0); locks++; }
-static void unlock_host(void *user) { assert_ptr_equal(user, &locks); assert_int_equal(--locked, 0); }
-
-// With a queue a wrapped device runs and tests itself, under the host's lock.
-static void test_wrapped_queue(void **state)
-{
-    (void)state;
-    host h = host_make();
-    wane_context *context = open_context(NULL);
-    wane_vulkan_device_desc desc;
-    memset(&desc, 0, sizeof desc);
-    desc.struct_size = sizeof desc;
-    desc.instance = h.instance;
-    desc.physical_device = h.physical;
-    desc.device = h.device;
-    desc.queue = h.queue;
-    desc.api_version = VK_API_VERSION_1_1;
-    desc.get_instance_proc_addr = shim_get;
-    desc.user = &locks;
-    desc.queue_lock = lock_host;
-    wane_device *device;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_ERROR_FLAGS);
-    desc.queue_unlock = unlock_host;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
-    assert_int_equal(wane_device_selftest(device), WANE_OK);
-    problem p = problem_make(10, 77);
-    assert_int_equal(run_problem(device, &p), WANE_OK);
-    assert_true(locks > 1);
-    assert_right(context, &p);
-    problem_free(&p);
-    wane_context_destroy(context);
-    host_free(&h);
-    assert_int_equal(shim.live, 0);
-}
-
 static int before_each(void **state)
 {
     (void)state;
@@ -634,29 +389,11 @@ static int before_each(void **state)
     return 0;
 }
 
-static int have_device(void)
-{
-    void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library) return 0;
-    void *symbol = dlsym(library, "vkGetInstanceProcAddr");
-    memcpy(&shim.real, &symbol, sizeof shim.real);
-    if (!symbol) return 0;
-    wane_context *context = open_context(NULL);
-    wane_device *device = wane_device_at(context, 0);
-    wane_device_info info;
-    memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
-    int have = wane_device_get_info(device, &info) == WANE_OK && strcmp(info.backend, "vulkan") == 0 && info.usable;
-    wane_context_destroy(context);
-    return have;
-}
-
-// "full" makes every call fail in every way; another argument picks tests: "test_w*".
+// An argument picks tests: "test_f*".
 int main(int argc, char **argv)
 {
-    full = argc > 1 && strcmp(argv[1], "full") == 0;
-    if (argc > 1 && !full) cmocka_set_test_filter(argv[1]);
-    if (!have_device()) {
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
+    if (!have_vulkan()) {
         puts("no Vulkan device: nothing ran");
         return 77;
     }
@@ -668,9 +405,6 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_pipelines_shared, before_each),
         cmocka_unit_test_setup(test_cache, before_each),
         cmocka_unit_test_setup(test_loss_of_device, before_each),
-        cmocka_unit_test_setup(test_failures, before_each),
-        cmocka_unit_test_setup(test_wrapped, before_each),
-        cmocka_unit_test_setup(test_wrapped_queue, before_each),
     };
     return cmocka_run_group_tests_name("vulkan", tests, NULL, NULL);
 }

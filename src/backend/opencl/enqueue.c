@@ -189,8 +189,8 @@ wane_status opencl_run(wane_device *device, const wane_plan *plan, void *program
         status = opencl_check(device, cl->EnqueueBarrierWithWaitList(native->queue, 0, NULL, NULL),
                               "clEnqueueBarrierWithWaitList", WANE_ERROR_SUBMIT);
     if (status == WANE_OK) status = opencl_enqueue(device, plan, program, recorder, operands, workspace, &target);
-    // also after a failure, so that nothing works on the caller's memory any more
-    cl_int code = cl->Finish(native->queue), state = CL_COMPLETE;
+    // also after a failure, so that nothing works on the caller's memory any more; a lost device works on nothing
+    cl_int code = wane_device_check(device) ? CL_SUCCESS : cl->Finish(native->queue), state = CL_COMPLETE;
     if (status == WANE_OK) status = opencl_check(device, code, "clFinish", WANE_ERROR_SUBMIT);
     if (status == WANE_OK && done)
         code = cl->GetEventInfo(done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
