@@ -183,11 +183,11 @@ static wane_status cut(linear *l)
     if (!p->inner) p->inner = 1;
     p->slices = 2;
     int64_t most = softmax_most_rows(p, p->rows ? p->rows : 1, p->cols);
-    // planes of a batch are one window too
-    int64_t window = (int64_t)(wane_min_u64(plan->limits.max_window_bytes - 512, (uint64_t)4 * INT32_MAX) / 4);
-    most = softmax_clamp(most, 0, window / (2 * (int64_t)softmax_plane_count(p)));
+    // scalars, parts and planes of a batch are one window too; words are counted in 32 bits
+    uint64_t window = wane_min_u64(plan->limits.max_window_bytes - 512, (uint64_t)4 * INT32_MAX);
+    while (most > 0 && 4 * words_of_rows(l, most) > window) most = most > 1 ? ceil_div(most, 2) : 0;
     if (most == 0)
-        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "weight", "does not fit the device's window of %llu bytes",
+        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace", "planes of one row do not fit the device's window of %llu bytes",
                          (unsigned long long)plan->limits.max_window_bytes);
     p->window_cols = p->cols;
     uint64_t limit = plan->workspace_limit_bytes;
@@ -205,6 +205,10 @@ static wane_status cut(linear *l)
         if (one_batch(l, batch) && one_chunk(l, limit, batch)) return WANE_OK;
         if (batch == 1) break;
     }
+    if (least == UINT64_MAX)
+        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "grad_linear_weight",
+                         "of a half type is rounded once, which needs all rows in one batch, and those do not fit a window: "
+                         "ask for f32 gradients, or call with fewer rows and accumulate");
     return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
                      "is %llu, and the smallest plan needs %llu bytes of workspace", (unsigned long long)limit,
                      (unsigned long long)least);

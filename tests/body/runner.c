@@ -1,6 +1,8 @@
 // runner.c - binds the passes of a plan to checked kernels, and checks what the planner promises.
 #include "body.h"
 
+#include "kernels/softmax.h"
+
 static const char *const kernel_names[] = {
 #define WANE_KERNEL(name, NAME, unit) [WANE_KERNEL_##NAME] = #name,
 #include "core/kernels.def"
@@ -48,15 +50,22 @@ static void bind_slot(const runner *r, const wane_pass *pass, uint32_t i, body_s
     slot->origin = ((uint64_t)first % 4 + s->origin_bytes) / 4;
 }
 
+// A gradient that lies over its logits: the constant says so, and the kernel reads the logits through the gradient's slot.
+static bool in_place(const wane_pass *pass, const body_slot *a, const body_slot *b)
+{
+    bool writer = pass->kernel == WANE_KERNEL_SOFTMAX_WRITE || pass->kernel == WANE_KERNEL_SOFTMAX_ROW;
+    return writer && pass->consts[1] & OPTION_IN_PLACE && a->first == b->first && a->count == b->count && a->origin == b->origin;
+}
+
 // The same words on two slots of a pass, one of which writes.
-static void check_overlaps(const runner *r, const body_slot *slots)
+static void check_overlaps(const runner *r, const wane_pass *pass, const body_slot *slots)
 {
     for (uint32_t i = 0; i < r->kernel->slot_count; i++)
         for (uint32_t k = i + 1; k < r->kernel->slot_count; k++) {
             const body_slot *a = &slots[i], *b = &slots[k];
             bool writes = ((r->kernel->access[i] | r->kernel->access[k]) & BODY_ACCESS_w) != 0;
             if (writes && a->memory && a->memory == b->memory && a->first < b->first + b->count
-                && b->first < a->first + a->count)
+                && b->first < a->first + a->count && !in_place(pass, a, b))
                 body_fault_note("pass %u, %s: slots %s and %s share words and one of them is written", r->pass_index,
                                 r->kernel->name, r->kernel->slot_names[i], r->kernel->slot_names[k]);
         }
@@ -104,7 +113,7 @@ static void run_pass(runner *r, uint32_t lanes)
         bind_slot(r, pass, i, &call.slots[i]);
         check_operand(r, pass, i);
     }
-    check_overlaps(r, call.slots);
+    check_overlaps(r, pass, call.slots);
     body_call_kernel(k, &call);
 }
 
