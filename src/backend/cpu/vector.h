@@ -47,6 +47,10 @@ VFN vecmask v_size_below(vec v, uint32_t word)
 }
 VFN vec v_load_part(const void *p, uint32_t count, float fill) { return _mm512_mask_loadu_ps(v_all(fill), v_first(count), p); }
 VFN void v_store_part(void *p, vec v, uint32_t count) { _mm512_mask_storeu_ps(p, v_first(count), v); }
+VFN vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+VFN vecmask v_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+VFN vec v_exponent(vec v) { return _mm512_getexp_ps(v); }                               // of normal numbers: floor(log2 v)
+VFN vec v_mantissa(vec v) { return _mm512_getmant_ps(v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero); }
 VFN vec v_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
 VFN vec v_load_bf16(const void *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16)); }
 typedef __m256i vechalf;
@@ -112,6 +116,17 @@ VFN vecmask v_size_below(vec v, uint32_t word)
 }
 VFN vec v_load_part(const void *p, uint32_t count, float fill) { return v_select(v_first(count), _mm256_maskload_ps(p, v_first(count)), v_all(fill)); }
 VFN void v_store_part(void *p, vec v, uint32_t count) { _mm256_maskstore_ps(p, v_first(count), v); }
+VFN vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+VFN vecmask v_less(vec a, vec b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+VFN vec v_exponent(vec v)
+{
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(_mm256_castps_si256(v), 23), _mm256_set1_epi32(127)));
+}
+VFN vec v_mantissa(vec v)
+{
+    __m256i low = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffff));
+    return _mm256_castsi256_ps(_mm256_or_si256(low, _mm256_set1_epi32(0x3f800000)));
+}
 VFN vec v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
 VFN vec v_load_bf16(const void *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16)); }
 typedef __m128i vechalf;
@@ -172,6 +187,14 @@ VFN void v_store_part(void *p, vec v, uint32_t count)
     float lanes[4];
     vst1q_f32(lanes, v);
     memcpy(p, lanes, count * 4);
+}
+VFN vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+VFN vecmask v_less(vec a, vec b) { return vcltq_f32(a, b); }
+VFN vec v_exponent(vec v) { return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(v), 23)), vdupq_n_s32(127))); }
+VFN vec v_mantissa(vec v)
+{
+    uint32x4_t low = vandq_u32(vreinterpretq_u32_f32(v), vdupq_n_u32(0x7fffff));
+    return vreinterpretq_f32_u32(vorrq_u32(low, vdupq_n_u32(0x3f800000)));
 }
 VFN vec v_load_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
 VFN vec v_load_bf16(const void *p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16)); }
@@ -252,5 +275,28 @@ VFN vec v_exp(vec d, vec_exp k)
 #endif
 }
 #endif
+
+// The others as in shaders/kernels/elementary.h, with the same coefficients.
+VFN vec v_atanh2(vec t)
+{
+    vec q = v_mul(t, t);
+    vec s = v_fma(q, v_all(0.10899378f), v_all(0.08572967f));
+    s = v_fma(q, s, v_all(0.11150856f));
+    s = v_fma(q, s, v_all(0.14284192f));
+    s = v_fma(q, s, v_all(0.20000027f));
+    s = v_fma(q, s, v_all(0.33333334f));
+    vec twice = v_add(t, t);
+    return v_fma(twice, v_mul(q, s), twice);
+}
+VFN vec v_log1p(vec u) { return v_atanh2(v_div(u, v_add(u, v_all(2)))); }               // u in [0, 1]
+VFN vec v_log(vec x)                                                                    // normal and positive
+{
+    vec e = v_exponent(x), m = v_mantissa(x);
+    vecmask high = v_less(v_all(1.41421356f), m);
+    e = v_select(high, v_add(e, v_all(1)), e);
+    m = v_select(high, v_mul(m, v_all(0.5f)), m);
+    vec l = v_atanh2(v_div(v_sub(m, v_all(1)), v_add(m, v_all(1))));
+    return v_fma(e, v_all(0.693359375f), v_fma(e, v_all(-2.12194440e-4f), l));
+}
 
 #endif
