@@ -1,48 +1,11 @@
 // cpu.c - the CPU as a backend: plain memory, kernels in C for each instruction set, ranges of items over threads.
-#include "backend/cpu/kernel.h"
+#include "backend/cpu/sets.h"
 #include "backend/cpu/threads.h"
+#include "backend/cpu/tile_micro.h"
 
 #include <stdio.h>
 
 extern const wane_backend wane_backend_cpu;
-
-// ---- kernels: one table an instruction set ----
-
-typedef struct cpu_set {
-    const char *name;
-    wane_cpu_kernel kernels[WANE_KERNEL_COUNT];
-} cpu_set;
-
-#include "backend/cpu/sets.h"
-
-enum { SETS_MOST = 4 };
-
-// The instruction sets that this processor and system can run, the plainest first.
-static uint32_t usable_sets(const cpu_set *sets[SETS_MOST])
-{
-    uint32_t count = 0;
-    sets[count++] = &set_generic;
-#ifdef WANE_CPU_AVX2
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")
-        || !__builtin_cpu_supports("f16c"))
-        return count;
-    sets[count++] = &set_avx2;
-#endif
-#ifdef WANE_CPU_AVX512
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq")
-        || !__builtin_cpu_supports("avx512vl"))
-        return count;
-    sets[count++] = &set_avx512;
-#endif
-#ifdef WANE_CPU_AVX512BF16
-    if (__builtin_cpu_supports("avx512bf16")) sets[count++] = &set_avx512bf16;
-#endif
-#ifdef WANE_CPU_NEON
-    sets[count++] = &set_neon;             // every 64-bit Arm has it
-#endif
-    return count;
-}
 
 // ---- discovery ----
 
@@ -67,7 +30,7 @@ static void describe_processor(char *text, size_t bytes)
 }
 
 // True if it is there already: a discovery that ran out of memory is begun again.
-static bool add_device(wane_context *context, const char *id, const cpu_set *set, bool hidden)
+static bool add_device(wane_context *context, const char *id, const wane_cpu_set *set, bool hidden)
 {
     for (uint32_t i = 0; i < context->device_count; i++)
         if (strcmp(context->devices[i]->id, id) == 0) return true;
@@ -95,8 +58,8 @@ static bool add_device(wane_context *context, const char *id, const cpu_set *set
 
 static wane_status cpu_discover(wane_context *context, void **state)
 {
-    const cpu_set *sets[SETS_MOST];
-    uint32_t count = usable_sets(sets);
+    const wane_cpu_set *sets[WANE_CPU_SETS_MOST];
+    uint32_t count = wane_cpu_sets(sets);
     wane_pool *pool = *state;
     wane_status status = pool ? WANE_OK : wane_pool_create(context, &pool);
     if (status) return status;
@@ -182,15 +145,23 @@ static void cpu_recorder_destroy(wane_device *device, void *recorder) { (void)de
 typedef struct range_job {
     wane_cpu_kernel kernel;
     const wane_cpu_call *call;
-    uint32_t items, parts;
+    uint32_t items, unit, parts;           // a part is so many whole units, of `unit` items each
 } range_job;
 
 static void run_part(void *argument, uint32_t index)
 {
     const range_job *job = argument;
-    uint32_t begin = (uint32_t)((uint64_t)job->items * index / job->parts);
-    uint32_t end = (uint32_t)((uint64_t)job->items * (index + 1) / job->parts);
-    job->kernel(job->call, begin, end);
+    uint64_t units = (job->items + job->unit - 1) / job->unit;
+    uint64_t begin = units * index / job->parts * job->unit, end = units * (index + 1) / job->parts * job->unit;
+    job->kernel(job->call, (uint32_t)begin, (uint32_t)wane_min_u64(end, job->items));
+}
+
+// Matrix tiles: one part a thread, so that what it packs serves many tiles; of whole lines where they come out even.
+static void split_tiles(wane_pool *pool, const wane_pass *pass, range_job *job)
+{
+    uint32_t width = wane_pool_width(pool), line = wane_tile_line(pass->window), lines = pass->items / line;
+    job->unit = lines % width == 0 || lines >= width * 8 ? line : 1;
+    job->parts = (uint32_t)wane_min_u64(width, pass->items / job->unit);
 }
 
 static uint64_t operand_bytes(const wane_pass *pass)
@@ -202,14 +173,15 @@ static uint64_t operand_bytes(const wane_pass *pass)
 }
 
 // A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
-static uint32_t part_count(wane_pool *pool, const wane_pass *pass)
+static void split_pass(wane_pool *pool, const wane_pass *pass, range_job *job)
 {
     uint64_t bytes = operand_bytes(pass);
     if (!wane_kernels[pass->kernel].per_lane && bytes == 0) bytes = (uint64_t)pass->items * 65536;
     if (wane_kernels[pass->kernel].per_lane) bytes += (uint64_t)pass->items * 64;
     uint32_t width = wane_pool_width(pool);
-    uint64_t parts = wane_min_u64(wane_min_u64(bytes / 16384 + 1, pass->items), width == 1 ? 1 : width * 4);
-    return (uint32_t)parts;
+    job->unit = 1;
+    job->parts = (uint32_t)wane_min_u64(wane_min_u64(bytes / 16384 + 1, pass->items), width == 1 ? 1 : width * 4);
+    if (pass->kernel == WANE_KERNEL_TILE_PRODUCT) split_tiles(pool, pass, job);
 }
 
 static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
@@ -217,7 +189,7 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
 {
     (void)program;
     (void)recorder;
-    const cpu_set *set = device->native;
+    const wane_cpu_set *set = device->native;
     wane_pool *pool = pool_of(device->context);
     const uint64_t cache_bytes = wane_cpu_cache_bytes();
     for (uint32_t i = 0; i < plan->pass_count; i++) {
@@ -234,7 +206,8 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
             call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
                                                  + slot->byte_offset + (int64_t)slot->origin_bytes) : NULL;
         }
-        range_job job = {set->kernels[pass->kernel], &call, pass->items, part_count(pool, pass)};
+        range_job job = {.kernel = set->kernels[pass->kernel], .call = &call, .items = pass->items};
+        split_pass(pool, pass, &job);
         wane_pool_run(pool, job.parts, run_part, &job);
     }
     return WANE_OK;

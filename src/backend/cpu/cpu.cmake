@@ -97,9 +97,9 @@ foreach(isa IN LISTS WANE_CPU_ISAS)
             COMPILE_OPTIONS "${level};${cpu_common};${cpu_flags_${isa}}" OBJECT_DEPENDS "${WANE_KERNEL_TEXTS}")
         list(APPEND WANE_SOURCES ${entry})
     endforeach()
-    string(APPEND cpu_tables "static const cpu_set set_${isa} = {\"${isa}\", {\n${cells}}};\n")
+    string(APPEND cpu_tables "static const wane_cpu_set set_${isa} = {\"${isa}\", {\n${cells}}};\n")
 endforeach()
-file(WRITE ${WANE_GENERATED}/backend/cpu/sets.h.new
+file(WRITE ${WANE_GENERATED}/backend/cpu/tables.h.new
 "// Made by src/backend/cpu/cpu.cmake from kernels.def and overrides.def: what runs each kernel in each instruction set.
 ${cpu_declarations}${cpu_tables}")
-configure_file(${WANE_GENERATED}/backend/cpu/sets.h.new ${WANE_GENERATED}/backend/cpu/sets.h COPYONLY)
+configure_file(${WANE_GENERATED}/backend/cpu/tables.h.new ${WANE_GENERATED}/backend/cpu/tables.h COPYONLY)
