@@ -6,7 +6,7 @@
 // to 7.0 ms, forward and gradient of f32.
 
 #define SHORT_COLS 1024u
-#define SHORT_OPTIONS (OPTION_GRAD | OPTION_WEIGHT_SUMS | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_SAVE)
+#define SHORT_OPTIONS (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_WEIGHT_SUMS | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_SAVE)
 enum { SHORT_STREAM_COLS = 256 };          // below it a row's lines are shared with its neighbours too often
 
 typedef struct short_rows {
@@ -134,37 +134,33 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
     return v_bits(usual);
 }
 
-VFN void short_write(const short_rows *s, uint i, char *g, uint cols, uint type, bool past_cache)
+// Up to a vector of the gradient of row i from column `at` on.
+VFN void short_store(const short_rows *s, uint i, char *g, uint at, uint count, uint type, bool add, bool stream)
 {
-    const size_t step = V_LANES * col_bytes(type);
-    vec p = v_all(s->p[i]), w = v_all(s->w[i]);
-    uint label = s->label[i], at = 0;
-    char *end = g + (size_t)label * col_bytes(type);
-    if (past_cache && cols >= SHORT_STREAM_COLS) {
-        uint misfit = (uint)((uintptr_t)g & 63) / (uint)col_bytes(type), head = misfit ? 64 / (uint)col_bytes(type) - misfit : 0;
-        for (; at < head; at += K_MIN(V_LANES, head - at))
-            col_store_part(g + at * col_bytes(type), v_fma(v_load(&s->e[i][at]), p, w), K_MIN(V_LANES, head - at), type);
-        for (; at + V_LANES <= cols; at += V_LANES) {
-            vec y = v_fma(v_load(&s->e[i][at]), p, w);
-            if (label - at < V_LANES) y = v_select(v_but(v_first(V_LANES), label - at), y, v_all(s->at_target[i]));
-            col_store(g + at * col_bytes(type), y, type, true);
-        }
-    } else {
-        for (; at + V_LANES <= cols; at += V_LANES)
-            col_store(g + at / V_LANES * step, v_fma(v_load(&s->e[i][at]), p, w), type, false);
+    vec y = v_fma(v_load(&s->e[i][at]), v_all(s->p[i]), v_all(s->w[i]));
+    if (s->label[i] - at < V_LANES) y = v_select(v_but(v_first(V_LANES), s->label[i] - at), y, v_all(s->at_target[i]));
+    g += (size_t)at * col_bytes(type);
+    if (add) y = v_add(y, col_load_part(g, count, type));
+    if (count < V_LANES) col_store_part(g, y, count, type);
+    else if (stream) col_store(g, y, type, true);
+    else col_store(g, y, type, false);
+}
+
+// Stores past the caches begin with a line; what comes before it is stored plainly.
+VFN void short_write(const short_rows *s, uint i, char *g, uint cols, uint type, bool add, bool stream)
+{
+    uint misfit = (uint)((uintptr_t)g & 63) / (uint)col_bytes(type), at = 0;
+    uint head = stream && misfit ? 64 / (uint)col_bytes(type) - misfit : 0;
+    for (uint n; at < head; at += n) {
+        n = K_MIN(V_LANES, head - at);
+        short_store(s, i, g, at, n, type, add, false);
     }
-    if (at < cols) col_store_part(g + at * col_bytes(type), v_fma(v_load(&s->e[i][at]), p, w), cols - at, type);
-    uint word = K_BITS(s->at_target[i]);
-    if (type == TYPE_F32) {
-        memcpy(end, &word, 4);
-    } else {
-        uint16_t half = (uint16_t)word_to_half(type, word);
-        memcpy(end, &half, 2);
-    }
+    for (; at + V_LANES <= cols; at += V_LANES) short_store(s, i, g, at, V_LANES, type, add, stream);
+    if (at < cols) short_store(s, i, g, at, cols - at, type, add, false);
 }
 
 // Rows first .. first + rows. Returns a bit for each that is done.
-VFN uint32_t short_typed(k_context *restrict k_, short_rows *s, uint first, uint rows, bool past_cache, uint type)
+VFN uint32_t short_typed(k_context *restrict k_, short_rows *s, uint first, uint rows, bool stream, uint type)
 {
     uint cols = K_P(cols);
     bool argmax = (K_C(options) & OPTION_ARGMAX) != 0u;
@@ -183,7 +179,7 @@ VFN uint32_t short_typed(k_context *restrict k_, short_rows *s, uint first, uint
         K_ST(work, plane_at(k_, PLANE_FLAGS, first + i), flags);
         if ((K_C(options) & OPTION_GRAD) == 0u) continue;
         ptrdiff_t at = ROW_AT(first + i, K_P(grad_outer), K_P(grad_row));
-        short_write(s, i, (char *)k_->s_grad + at * (ptrdiff_t)col_bytes(type), cols, type, past_cache);
+        short_write(s, i, (char *)k_->s_grad + at * (ptrdiff_t)col_bytes(type), cols, type, (K_C(options) & OPTION_ACCUMULATE) != 0u, stream);
     }
     return done;
 }
@@ -200,9 +196,10 @@ VFN bool is_short(const k_context *k_)
 static uint short_group(k_context *restrict k_, short_rows *s, uint first, uint end, bool past_cache, uint32_t *done)
 {
     uint rows = K_MIN(end - first, K_P(cols) > 256u ? 4u : V_LANES);
-    past_cache = past_cache && V_STREAMS && (K_C(options) & OPTION_IN_PLACE) == 0u;
-    if (LOGITS_TYPE == TYPE_F32) *done = short_typed(k_, s, first, rows, past_cache, TYPE_F32);
-    else if (LOGITS_TYPE == TYPE_F16) *done = short_typed(k_, s, first, rows, past_cache, TYPE_F16);
-    else *done = short_typed(k_, s, first, rows, past_cache, TYPE_BF16);
+    bool stream = past_cache && V_STREAMS && K_P(cols) >= SHORT_STREAM_COLS
+               && (K_C(options) & (OPTION_IN_PLACE | OPTION_ACCUMULATE)) == 0u;
+    if (LOGITS_TYPE == TYPE_F32) *done = short_typed(k_, s, first, rows, stream, TYPE_F32);
+    else if (LOGITS_TYPE == TYPE_F16) *done = short_typed(k_, s, first, rows, stream, TYPE_F16);
+    else *done = short_typed(k_, s, first, rows, stream, TYPE_BF16);
     return rows;
 }

@@ -13,20 +13,17 @@ typedef struct hand_out {
     bool add, stream;
 } hand_out;
 
-// The gradient of the columns of a vector but for the target. `odd`: what few rows need, class weights and entropy.
+// The gradient of the columns of a vector but for the target; class weights and entropy are what few losses need.
 VFN vec grad_of(const hand_out *o, vec x, const float *weight, uint count, vec top, vec p, vec w, bool odd)
 {
     vec d = v_sub(x, top);
     vec e = v_exp(d, o->k);
-    if (!odd) return v_fma(e, p, w);
-    if (o->c.ex != 0.0f) {
+    if (odd && weight) w = v_mul(w, count >= V_LANES ? v_load(weight) : v_load_part(weight, count, 0));
+    if (odd && o->c.ex != 0.0f) {
         vec bent = v_fma(v_max(v_mul(d, v_all(o->it)), v_all(-3.4028235e38f)), v_all(o->c.ex), p);
-        e = v_select(v_equal(e, v_all(0)), e, v_mul(e, bent));
-    } else {
-        e = v_mul(e, p);
+        return v_add(v_select(v_equal(e, v_all(0)), e, v_mul(e, bent)), w);
     }
-    if (weight) w = v_mul(w, count >= V_LANES ? v_load(weight) : v_load_part(weight, count, 0));
-    return v_add(e, w);
+    return v_fma(e, p, w);
 }
 
 // Up to a vector of columns, the target perhaps among them.
@@ -71,57 +68,59 @@ VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint t
 }
 
 // Columns first..end; vectors start where `first` is, so that stores past the caches are of whole vectors.
-VFN void write_span(const hand_out *o, uint first, uint end, uint from, uint to)
+VFN void span_typed(const hand_out *o, uint first, uint end, uint from, uint to)
 {
     for (uint n; first < end; first += n) {
         n = end - first;
-        if (n < V_LANES || o->label - first < V_LANES) {
-            n = K_MIN(n, V_LANES);
-            write_few(o, first, n, from, to);
-            continue;
-        }
-        if (o->label - first < n) n = o->label - first;
-        n -= n % V_LANES;
-        write_many(o, first, n, from, to);
+        bool few = n < V_LANES || o->label - first < V_LANES;
+        if (few) n = K_MIN(n, V_LANES);
+        else if (o->label - first < n) n = o->label - first;
+        if (!few) n -= n % V_LANES;
+        if (few) write_few(o, first, n, from, to);
+        else write_many(o, first, n, from, to);
     }
 }
 
-// A long row is written from its end, which the sweep has left in cache, to its beginning.
-VFN void write_typed(const hand_out *o, uint end, uint from, uint to)
+static void write_span(const hand_out *o, uint first, uint end)
 {
+    uint from = o->types & 15u, to = o->types >> SHIFT_GRAD & 15u;
+    if (to == TYPE_F16) span_typed(o, first, end, TYPE_F16, TYPE_F16);
+    else if (to == TYPE_BF16) span_typed(o, first, end, TYPE_BF16, TYPE_BF16);
+    else if (from == TYPE_F32) span_typed(o, first, end, TYPE_F32, TYPE_F32);
+    else if (from == TYPE_F16) span_typed(o, first, end, TYPE_F16, TYPE_F32);
+    else span_typed(o, first, end, TYPE_BF16, TYPE_F32);
+}
+
+// A long row is written from its end, which the sweep has left in cache, to its beginning.
+static void write_row(const hand_out *o, uint end)
+{
+    uint from = o->types & 15u, to = o->types >> SHIFT_GRAD & 15u;
     uint begin = o->begin, misfit = (uint)((uintptr_t)o->g & 63) / (uint)col_bytes(to);
     uint head = misfit == 0 || !o->stream ? 0 : 64 / (uint)col_bytes(to) - misfit;
     if (head > end - begin) head = end - begin;
     hand_out near = *o;                    // what does not begin a line stays in the caches
     near.stream = false;
-    if (head) write_span(&near, begin, begin + head, from, to);
+    if (head) write_span(&near, begin, begin + head);
     begin += head;
     uint chunk = (uint)(HAND_CHUNK_BYTES / col_bytes(from));
     if ((end - begin) * col_bytes(from) < HAND_LONG_BYTES) chunk = end - begin;
     for (uint count = chunk ? (end - begin + chunk - 1) / chunk : 0; count > 0; count--) {
         uint first = begin + (count - 1) * chunk;
-        write_span(o, first, K_MIN(end - first, chunk) + first, from, to);
+        write_span(o, first, K_MIN(end - first, chunk) + first);
     }
 }
 
-VFN void fill_typed(const hand_out *o, uint end, float value, uint to)
+static void fill_row(const hand_out *o, uint end, float value)
 {
-    char *g = o->g;
-    uint i = 0, count = end - o->begin;
-    // past the caches only where every vector lies within a line
-    bool stream = o->stream && ((uintptr_t)g & 63) == 0;
-    for (; i + V_LANES <= count; i += V_LANES)
-        if (stream) col_store(g + i * col_bytes(to), v_all(value), to, true);
-        else col_store(g + i * col_bytes(to), v_all(value), to, false);
-    if (i < count) col_store_part(g + i * col_bytes(to), v_all(value), count - i, to);
-}
-
-static void hand_fill(const hand_out *o, uint end, float value)
-{
-    uint to = o->types >> SHIFT_GRAD & 15u;
-    if (to == TYPE_F32) fill_typed(o, end, value, TYPE_F32);
-    else if (to == TYPE_F16) fill_typed(o, end, value, TYPE_F16);
-    else fill_typed(o, end, value, TYPE_BF16);
+    uint to = o->types >> SHIFT_GRAD & 15u, count = end - o->begin;
+    uint16_t half = (uint16_t)word_to_half(to, K_BITS(value));
+    if (K_BITS(value) == 0u) {
+        memset(o->g, 0, count * col_bytes(to));
+        return;
+    }
+    for (uint i = 0; i < count; i++)
+        if (to == TYPE_F32) memcpy(o->g + (size_t)i * 4, &value, 4);
+        else memcpy(o->g + (size_t)i * 2, &half, 2);
 }
 
 // In place of write_columns (shaders/kernels/softmax_write.h).
@@ -143,17 +142,7 @@ static void hand_write(bool past_cache, k_context *restrict k_, uint row, uint b
     o.g = (char *)k_->s_grad + at * (ptrdiff_t)col_bytes(to);
     o.weight = NULL;
     if ((K_C(options) & OPTION_CLASS_WEIGHT) != 0u) o.weight = (const float *)(const void *)k_->s_weight + (begin - K_W(col0));
-    if (c.mode == ROW_NAN) {
-        hand_fill(&o, end, K_FLT(K_WORD_NAN));
-    } else if (c.mode == ROW_ZERO) {
-        if (!o.add) hand_fill(&o, end, 0.0f);
-    } else if (to == TYPE_F32) {
-        if (from == TYPE_F32) write_typed(&o, end, TYPE_F32, TYPE_F32);
-        else if (from == TYPE_F16) write_typed(&o, end, TYPE_F16, TYPE_F32);
-        else write_typed(&o, end, TYPE_BF16, TYPE_F32);
-    } else if (to == TYPE_F16) {
-        write_typed(&o, end, TYPE_F16, TYPE_F16);
-    } else {
-        write_typed(&o, end, TYPE_BF16, TYPE_BF16);
-    }
+    if (c.mode == ROW_NAN) fill_row(&o, end, K_FLT(K_WORD_NAN));
+    if (c.mode == ROW_ZERO && !o.add) fill_row(&o, end, 0.0f);
+    if (c.mode == ROW_NORMAL) write_row(&o, end);
 }
