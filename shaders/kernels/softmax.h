@@ -59,6 +59,7 @@
 #define SLICE_PLANES 9u
 
 #define SOFTMAX_NO_COLUMN 0xffffffffu
+#define SOFTMAX_ELSEWHERE 0xfffffffeu // a column of another call, of a vocabulary that is split
 
 // ---- flags of a row: the low eight are public (WANE_FLAG_*) ----
 #define FLAG_NAN 1u
@@ -86,6 +87,7 @@
 #define OPTION_ARGMAX 64u
 #define OPTION_IN_PLACE 256u       // logits and gradient are the same memory, bound as grad
 #define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
+#define OPTION_MERGED 1024u        // statistics given by the caller, of all columns of a split vocabulary
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
 
 // ---- constant `types`: TYPE_* of logits, and of the gradient shifted by SHIFT_GRAD ----

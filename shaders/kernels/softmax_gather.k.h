@@ -21,17 +21,19 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
         if (wide) high = K_LD(target, at * 2 + 1);
     }
     bool ignored = labelled && low == K_P(ignore_lo) && high == K_P(ignore_hi);
-    bool bad = !ignored && (high != 0u || low >= K_P(cols));
+    bool bad = !ignored && (high != 0u || low >= K_P(total_cols));
     bool valid = !ignored && !bad;
     float weight = 0.0f;
-    uint class_ = low - K_W(col0);
-    bool here = valid && class_ < K_W(cols_here);
+    // of a split vocabulary the column may lie in another call; class weights are then not given
+    uint column = low - K_P(col_offset);
+    uint class_ = column - K_W(col0);
+    bool here = valid && (class_ < K_W(cols_here) || (K_P(flags) & HAS_WEIGHT) == 0u);
     if (here) weight = 1.0f;
     if (here && (K_P(flags) & HAS_WEIGHT) != 0u) weight = K_FLT(K_LD(weight, K_STEP(class_, K_P(weight_col))));
     if (here || K_W(col0) == 0u) plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
     if (K_W(col0) == 0u) {
         uint one = K_BITS(1.0f);
-        plane_store(K_PASS PLANE_LABEL, row, valid && labelled ? low : SOFTMAX_NO_COLUMN);
+        plane_store(K_PASS PLANE_LABEL, row, !valid || !labelled ? SOFTMAX_NO_COLUMN : column < K_P(cols) ? column : SOFTMAX_ELSEWHERE);
         plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
         uint word = one;
         if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(row, K_P(row_weight_outer), K_P(row_weight_row)));

@@ -19,6 +19,8 @@
             s = stats_merge(K_PASS s, block);
         }
     s.flags |= flags;
+    // planes of one shard where those of all were asked for
+    if ((K_C(options) & OPTION_MERGED) != 0u && (s.flags & (FLAG_TARGET | FLAG_IGNORED | FLAG_BAD)) == 0u) s.flags |= FLAG_NAN;
     row_coefs c = link_row(K_PASS row, label, s);
     store_stats(K_PASS row, s);
     plane_store(K_PASS PLANE_COEF + COEF_MODE, row, c.mode);

@@ -32,6 +32,7 @@ typedef struct softmax_problem {
     softmax_record *record;
     int logits, target, weight, row_weight, upstream, upstream_lse, statistics, grad;
     int64_t rows, cols;                    // rows = outer * inner: all dimensions but the class axis
+    int64_t col_offset, total_cols;        // of a vocabulary split over several calls; 0: it is not
     int64_t outer, inner;
     uint32_t row_dims;                     // dimensions that make the rows: 1, 2 or 3
     bool fold_outer;                       // of three, the first two are folded to `outer`; else the last two to `inner`

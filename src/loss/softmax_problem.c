@@ -104,7 +104,8 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
 static void put_term(const wane_plan *plan, softmax_record *r)
 {
     static const wane_param common[] = {WANE_PARAM_REDUCTION, WANE_PARAM_IGNORE_INDEX, WANE_PARAM_LABEL_SMOOTHING,
-                                        WANE_PARAM_TEMPERATURE, WANE_PARAM_SOFTCAP, WANE_PARAM_Z_LOSS};
+                                        WANE_PARAM_TEMPERATURE, WANE_PARAM_SOFTCAP, WANE_PARAM_Z_LOSS,
+                                        WANE_PARAM_COL_OFFSET, WANE_PARAM_TOTAL_COLS};
     float *own[2] = {&r->term_a, &r->term_b};
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->loss->param_count; i++) {
@@ -120,6 +121,8 @@ void softmax_fill_record(softmax_problem *p)
     const wane_plan *plan = p->plan;
     softmax_record *r = p->record;
     r->cols = (uint32_t)p->cols;
+    r->total_cols = p->total_cols ? (uint32_t)p->total_cols : r->cols;
+    r->col_offset = (uint32_t)p->col_offset;
     uint64_t ignore = (uint64_t)(int64_t)softmax_param(plan, WANE_PARAM_IGNORE_INDEX);
     r->ignore_lo = (uint32_t)ignore;
     r->ignore_hi = (uint32_t)(ignore >> 32);
@@ -153,7 +156,7 @@ void softmax_fill_record(softmax_problem *p)
     r->inverse_softcap = cap > 0 ? (float)(1.0 / cap) : 0;
     r->z_loss = (float)softmax_param(plan, WANE_PARAM_Z_LOSS);
     r->smoothing = (float)smooth;
-    r->smoothing_each = (float)(smooth / (double)p->cols);
+    r->smoothing_each = (float)(smooth / (double)r->total_cols);
     put_term(plan, r);
     p->plan->record_count = 1;
     p->plan->workspace_bytes = p->work_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * softmax_plane_count(p));

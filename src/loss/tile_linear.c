@@ -54,6 +54,32 @@ static wane_status check_gradient(const linear *l, const tile_matrix *grad, cons
                      wane_dtype_name(grad->dtype), wane_dtype_name(of->dtype));
 }
 
+// A vocabulary that is split over several calls: each saves statistics of its columns, the caller merges them, and each
+// makes values and its part of the gradients from those of all.
+static wane_status read_shard(softmax_problem *p)
+{
+    wane_plan *plan = p->plan;
+    int64_t offset = (int64_t)softmax_param(plan, WANE_PARAM_COL_OFFSET), total = (int64_t)softmax_param(plan, WANE_PARAM_TOTAL_COLS);
+    if (total == 0 && offset > 0)
+        return wane_fail(plan->context, WANE_ERROR_PARAM_RANGE, "col_offset", "is %lld without total_cols", (long long)offset);
+    if (total == 0) return WANE_OK;
+    if (offset + p->cols > total)
+        return wane_fail(plan->context, WANE_ERROR_PARAM_RANGE, "total_cols", "is %lld, and columns %lld to %lld are given",
+                         (long long)total, (long long)offset, (long long)(offset + p->cols - 1));
+    p->col_offset = offset;
+    p->total_cols = total;
+    if (total == p->cols) return WANE_OK;
+    if (p->weight >= 0)
+        return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, "weight", "is not read where the vocabulary is split: fold it into row_weight");
+    for (uint32_t i = 0; i < plan->operand_count && !p->given; i++)
+        if (plan->operands[i].written && (int)i != p->statistics)
+            return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, plan->operands[i].role->name,
+                             "is made from the statistics of all columns: save each call's, merge them by "
+                             "wane_statistics_merge, and give them");
+    if (p->given && p->target >= 0) p->options |= OPTION_MERGED;
+    return WANE_OK;
+}
+
 static wane_status read_linear(linear *l, wane_plan *plan)
 {
     memset(l, 0, sizeof *l);
@@ -61,6 +87,8 @@ static wane_status read_linear(linear *l, wane_plan *plan)
     if (status) return status;
     const wane_loss_info *base = wane_loss_by_name(plan->loss->name + strlen("linear_"));
     l->rows.term = base ? (uint32_t)base->loss : 0;
+    status = read_shard(&l->rows);
+    if (status) return status;
     tile_matrix *matrices[] = {&l->input, &l->weight, &l->bias, &l->grad_input, &l->grad_weight, &l->grad_bias};
     const wane_role roles[] = {WANE_ROLE_INPUT, WANE_ROLE_LINEAR_WEIGHT, WANE_ROLE_LINEAR_BIAS,
                                WANE_ROLE_GRAD_INPUT, WANE_ROLE_GRAD_LINEAR_WEIGHT, WANE_ROLE_GRAD_LINEAR_BIAS};
@@ -254,7 +282,7 @@ static bool add_chunk_pass(linear *l, uint16_t kernel, int64_t first, int64_t ro
     wane_pass *pass = softmax_add(p, kernel, rows, window);
     if (!pass) return false;
     uint32_t writing = OPTION_GRAD | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT;
-    pass->consts[1] = write ? (p->options & writing) | OPTION_IN_PLACE : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE);
+    pass->consts[1] = write ? (p->options & writing) | OPTION_IN_PLACE : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_MERGED);
     pass->slots[0] = tile_slot(&z);
     if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, window.col0, z.cols);
     if (write) pass->slots[2] = pass->slots[0];
@@ -348,7 +376,7 @@ static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
     if (!pass) return false;
     pass->consts[0] = p->term;
-    pass->consts[1] = p->options & OPTION_NO_TARGET;
+    pass->consts[1] = p->options & (OPTION_NO_TARGET | OPTION_MERGED);
     pass->slots[0] = softmax_whole_work(p);
     return !l->grad || add_gradients(l, row, rows);
 }

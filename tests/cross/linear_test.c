@@ -423,6 +423,136 @@ static void test_plans(void **state)
         }
 }
 
+// ---- a vocabulary split over several calls ----
+
+// Columns `first` on of [cols, dim] or [cols], as a tensor that begins there.
+static tensor columns_of(const tensor *t, int64_t first, int64_t count)
+{
+    tensor part = *t;
+    part.extents[0] = count;
+    part.first += first * t->strides[0];
+    return part;
+}
+
+static tensor *find(problem *p, wane_role role)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->tensors[i].role == role) return &p->tensors[i];
+    return NULL;
+}
+
+static bool has_columns(wane_role role)
+{
+    return role == WANE_ROLE_LINEAR_WEIGHT || role == WANE_ROLE_LINEAR_BIAS || role == WANE_ROLE_GRAD_LINEAR_WEIGHT
+        || role == WANE_ROLE_GRAD_LINEAR_BIAS;
+}
+
+// One shard's call with these tensors; `roles` picks: 0 inputs and the planes as an output, 1 all and the planes given.
+static void run_shard(problem *p, tensor planes, bool backward, int64_t first, int64_t count, int64_t total)
+{
+    tensor tensors[TENSORS];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const tensor *t = &p->tensors[i];
+        if (!backward && is_output(t->role)) continue;
+        tensors[n++] = has_columns(t->role) ? columns_of(t, first, count) : *t;
+        // every shard adds its part
+        if (t->role == WANE_ROLE_GRAD_INPUT) tensors[n - 1].flags = first ? WANE_OPERAND_ACCUMULATE : 0;
+    }
+    planes.flags = backward ? WANE_OPERAND_GIVEN : 0;
+    tensors[n++] = planes;
+    uint32_t params = p->param_count, mask = 0;
+    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = p->spec->loss, .params = p->params, .param_count = params};
+    assert_int_equal(wane_statistics_need(context, &desc, &mask), WANE_OK);
+    p->params[p->param_count++] = (wane_param_value){WANE_PARAM_COL_OFFSET, 0, (double)first};
+    p->params[p->param_count++] = (wane_param_value){WANE_PARAM_TOTAL_COLS, 0, (double)total};
+    assert_int_equal(run(p, tensors, n, mask, 0, NULL, 0), WANE_OK);
+    p->param_count = params;
+}
+
+static void split(const spec *s, int64_t shards)
+{
+    problem *p = calloc(1, sizeof *p);
+    p->spec = s;
+    p->type = WANE_DTYPE_F32;
+    make_inputs(p);
+    uint32_t inputs = p->count, mask = 0, planes = planes_of(p, &mask);
+    make_outputs(p);
+    solve(p);
+    tensor saved[8];
+    const float *bytes[8];
+    for (int64_t k = 0; k < shards; k++) {
+        int64_t first = s->cols * k / shards, next = s->cols * (k + 1) / shards;
+        make(&saved[k], WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, planes, s->rows, false);
+        run_shard(p, saved[k], false, first, next - first, s->cols);
+        bytes[k] = (const float *)(const void *)saved[k].bytes;
+    }
+    wane_statistics_merge_desc merge = {.struct_size = sizeof merge, .mask = mask, .shard_count = (uint32_t)shards, .rows = s->rows,
+                                        .temperature = s->options & TEMPERATURE ? 0.5 : 1, .shards = bytes,
+                                        .out = (float *)(void *)saved[0].bytes};
+    assert_int_equal(wane_statistics_merge(context, &merge), WANE_OK);
+    for (int64_t k = 0; k < shards; k++) {
+        int64_t first = s->cols * k / shards, next = s->cols * (k + 1) / shards;
+        // each call has loss and row_loss of the whole
+        run_shard(p, saved[0], true, first, next - first, s->cols);
+        check(p, find(p, WANE_ROLE_LOSS));
+        check(p, find(p, WANE_ROLE_ROW_LOSS));
+    }
+    for (uint32_t i = inputs; i < p->count; i++) check(p, &p->tensors[i]);
+    for (uint32_t i = 0; i < p->count; i++) drop(&p->tensors[i]);
+    for (int64_t k = 0; k < shards; k++) drop(&saved[k]);
+    oracle_free(&p->oracle);
+    free(p);
+}
+
+static void test_shards(void **state)
+{
+    (void)state;
+    static const int64_t counts[] = {1, 2, 3, 7};
+    static const uint32_t options[] = {BIAS, SMOOTH | SUM, NONE | UPSTREAM | ROW_WEIGHT, TEMPERATURE | SOFTCAP | Z_LOSS};
+    for (int c = 0; c < 4; c++)
+        for (int o = 0; o < 4; o++) {
+            seed = (uint32_t)(c * 4 + o) + 500;
+            spec s = {CE, 19, 100, 9, options[o] | GIVEN, 0, 0, NULL};
+            split(&s, counts[c]);
+            s.loss = WANE_LOSS_LINEAR_ENTROPY;
+            if (!(options[o] & SMOOTH)) split(&s, counts[c]);
+        }
+}
+
+// The planes of one shard are not those of all: rows whose target is elsewhere are NaN, never a plausible number.
+static void test_unmerged(void **state)
+{
+    (void)state;
+    spec s = {CE, 8, 10, 4, GIVEN, GRADS, 0, NULL};
+    problem *p = calloc(1, sizeof *p);
+    p->spec = &s;
+    p->type = WANE_DTYPE_F32;
+    make_inputs(p);
+    add(p, WANE_ROLE_ROW_LOSS, WANE_DTYPE_F32, 1, s.rows, 0);
+    uint32_t mask = 0;
+    tensor planes;
+    make(&planes, WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, planes_of(p, &mask), s.rows, false);
+    run_shard(p, planes, false, 0, 5, 10);
+    planes.flags = WANE_OPERAND_GIVEN;
+    tensor tensors[TENSORS];
+    for (uint32_t i = 0; i < p->count; i++)
+        tensors[i] = has_columns(p->tensors[i].role) ? columns_of(&p->tensors[i], 0, 5) : p->tensors[i];
+    tensors[p->count] = planes;
+    add_param(p, WANE_PARAM_TOTAL_COLS, 10);
+    assert_int_equal(run(p, tensors, p->count + 1, mask, 0, NULL, 0), WANE_WARN_DATA);
+    const tensor *target = &p->tensors[2], *row_loss = find(p, WANE_ROLE_ROW_LOSS);
+    uint32_t elsewhere = 0;
+    for (int64_t i = 0; i < s.rows; i++) {
+        elsewhere += target->values[i] >= 5;
+        assert_int_equal(isnan(load(WANE_DTYPE_F32, at(row_loss, row_loss->bytes, 0, i))), target->values[i] >= 5);
+    }
+    assert_true(elsewhere > 0);
+    for (uint32_t i = 0; i < p->count; i++) drop(&p->tensors[i]);
+    drop(&planes);
+    free(p);
+}
+
 static void print_log(void *user, const wane_log_record *record)
 {
     (void)user;
@@ -435,7 +565,8 @@ int main(int argc, char **argv)
     if (wane_context_create(&desc, &context)) return 1;
     if (wane_device_find(context, argc > 1 ? argv[1] : "cpu", &device)) return 77;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_plans)};
+                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_plans),
+                                       cmocka_unit_test(test_shards), cmocka_unit_test(test_unmerged)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);
     return failed;

@@ -62,7 +62,7 @@ static const char *solve_dense(head *h, int base, bool rows_alone) {
     }
     d->want[ORACLE_ROLE_GRAD_LOGITS] = true;
     for (int i = 0; i < ORACLE_PARAMS; i++) {
-        d->param_given[i] = h->problem->param_given[i];
+        d->param_given[i] = h->problem->param_given[i] && i != ORACLE_PARAM_COL_OFFSET && i != ORACLE_PARAM_TOTAL_COLS;
         d->param[i] = h->problem->param[i];
     }
     if (rows_alone) {
@@ -265,6 +265,9 @@ const char *linear_solve(oracle_problem *problem, int base) {
               .cols = problem->in[ORACLE_ROLE_LINEAR_WEIGHT].extents[0]};
     if (h.dim < 1 || h.cols < 1) {
         return "a linear head needs at least one column and one dimension";
+    }
+    if (problem->param[ORACLE_PARAM_TOTAL_COLS] != 0 && problem->param[ORACLE_PARAM_TOTAL_COLS] != (double)h.cols) {
+        return "the oracle takes all columns at once";
     }
     size_t cells = (size_t)(h.rows * h.cols) + 1;
     h.z = calloc(cells, sizeof h.z[0]);
