@@ -18,6 +18,18 @@
 // (WANE_OPERAND_IN_PLACE). Targets are i32 or i64. Values, statistics and all sums are f32: nothing is rounded to a
 // half type on the way.
 //
+// Linear heads. linear_<loss> takes input [rows, dim] and linear_weight [cols, dim] (of one type), linear_bias [cols]
+// (of that type or f32), as torch.nn.functional.linear_cross_entropy does, in place of logits, and gives grad_input,
+// grad_linear_weight and grad_linear_bias, each of its tensor's type or f32. The logits input . linear_weight^T +
+// linear_bias are made a chunk at a time in the workspace and never stored whole. All sums are f32, and a gradient of a
+// half type is rounded once (an f32 gradient of a logit may be rounded to bf16 where it is multiplied with bf16).
+// workspace_limit_bytes chooses between speed and memory: 0 means 4 MiB forward, and for gradients 64 MiB and an f32
+// [rows, dim]; wane_plan_describe tells the choice, and too small a limit what is needed. docs/linear-heads.md has more.
+// A vocabulary split over several devices: each call takes its rows of linear_weight and linear_bias with
+// WANE_PARAM_COL_OFFSET and WANE_PARAM_TOTAL_COLS, and targets as numbers of the whole; it first saves `statistics` alone;
+// wane_statistics_merge joins those of all; given them, each call makes the values, grad_input's part (to be summed over the
+// devices) and its own part of grad_linear_weight and grad_linear_bias.
+//
 // Order of transforms: u = softcap * tanh(z / softcap) if asked for, x = u / temperature. Losses, lse and entropy
 // are of x; gradients are with respect to z, the logits as given; argmax is z's, so that a softcap makes no ties.
 //
@@ -168,6 +180,8 @@ typedef enum wane_loss {
 //        over valid rows, 0 if there are none; valid_count i64 [1];
 //        grad_logits [rows, cols], of the logits' type or f32;
 //        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
+// Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
+// grad_linear_bias in place of grad_logits; the others are those of the softmax family.
 typedef enum wane_role {
     WANE_ROLE_NONE = 0,
 #define WANE_ROLE(id, NAME, name) WANE_ROLE_##NAME = id,

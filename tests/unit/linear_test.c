@@ -1,0 +1,205 @@
+// linear_test.c - plans of linear heads: bad input is named before anything is written, and the budget chooses the plan.
+#include "support.h"
+
+#include <stdlib.h>
+
+static test_log log_;
+static wane_context *context;
+static wane_device *cpu;
+static test_problem p;
+
+static int set_up(void **state)
+{
+    (void)state;
+    context = test_context(&log_, NULL, 1);
+    cpu = test_device(context, "cpu");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    wane_context_destroy(context);
+    return 0;
+}
+
+static wane_operand *add(wane_role role, wane_dtype dtype, uint32_t rank, int64_t a, int64_t b)
+{
+    wane_operand *o = &p.operands[p.desc.operand_count++];
+    memset(o, 0, sizeof *o);
+    o->struct_size = sizeof *o;
+    o->role = role;
+    o->tensor = (wane_tensor){.struct_size = sizeof(wane_tensor), .dtype = dtype, .rank = rank, .extents = {a, b}};
+    return o;
+}
+
+enum { X, W, Y, BIAS, LOSS, GX, GW, GB };
+static const int64_t rows = 300, cols = 1000, dim = 20;
+
+static void begin(void)
+{
+    test_problem_begin(&p, context, WANE_LOSS_LINEAR_CROSS_ENTROPY, rows, cols);
+    add(WANE_ROLE_INPUT, WANE_DTYPE_F32, 2, rows, dim);
+    add(WANE_ROLE_LINEAR_WEIGHT, WANE_DTYPE_F32, 2, cols, dim);
+    add(WANE_ROLE_TARGET, WANE_DTYPE_I32, 1, rows, 0);
+    add(WANE_ROLE_LINEAR_BIAS, WANE_DTYPE_F32, 1, cols, 0);
+    add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 0, 0, 0);
+    add(WANE_ROLE_GRAD_INPUT, WANE_DTYPE_F32, 2, rows, dim);
+    add(WANE_ROLE_GRAD_LINEAR_WEIGHT, WANE_DTYPE_F32, 2, cols, dim);
+    add(WANE_ROLE_GRAD_LINEAR_BIAS, WANE_DTYPE_F32, 1, cols, 0);
+}
+
+static wane_status plan(void)
+{
+    wane_plan *made = NULL;
+    wane_status status = wane_plan_create(cpu, &p.desc, &made);
+    wane_plan_destroy(made);
+    return status;
+}
+
+#define REFUSED(want, operand) expect_error(&log_, want, operand, plan())
+static int64_t *extent(int operand, int d) { return &p.operands[operand].tensor.extents[d]; }
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(plan(), WANE_OK);
+    *extent(X, 1) = *extent(W, 1) = *extent(GX, 1) = *extent(GW, 1) = 0;
+    REFUSED(WANE_ERROR_EXTENT, "input");
+    begin();
+    *extent(W, 0) = *extent(BIAS, 0) = *extent(GW, 0) = *extent(GB, 0) = 0;
+    REFUSED(WANE_ERROR_EXTENT, "linear_weight");
+    begin();
+    *extent(W, 1) = dim + 1;
+    REFUSED(WANE_ERROR_EXTENT, "linear_weight");
+    begin();
+    *extent(GX, 1) = dim - 1;
+    REFUSED(WANE_ERROR_EXTENT, "grad_input");
+    begin();
+    *extent(GW, 0) = cols + 1;
+    REFUSED(WANE_ERROR_EXTENT, "grad_linear_weight");
+    begin();
+    *extent(BIAS, 0) = cols - 1;
+    REFUSED(WANE_ERROR_EXTENT, "linear_bias");
+    begin();
+    *extent(Y, 0) = rows + 1;
+    REFUSED(WANE_ERROR_EXTENT, "target");
+    begin();
+    p.operands[X].tensor.rank = 3;
+    REFUSED(WANE_ERROR_RANK, "input");
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    begin();
+    p.operands[W].tensor.dtype = WANE_DTYPE_F16;
+    REFUSED(WANE_ERROR_DTYPE, "linear_weight");
+    begin();
+    p.operands[X].tensor.dtype = p.operands[W].tensor.dtype = WANE_DTYPE_BF16;
+    assert_int_equal(plan(), WANE_OK);
+    p.operands[GX].tensor.dtype = WANE_DTYPE_F16;
+    REFUSED(WANE_ERROR_DTYPE, "grad_input");
+    p.operands[GX].tensor.dtype = WANE_DTYPE_BF16;
+    p.operands[BIAS].tensor.dtype = WANE_DTYPE_F16;
+    REFUSED(WANE_ERROR_DTYPE, "linear_bias");
+    begin();
+    p.operands[GW].flags = WANE_OPERAND_IN_PLACE;
+    REFUSED(WANE_ERROR_FLAGS, "grad_linear_weight");
+    begin();
+    p.operands[GX].tensor.flags = WANE_TENSOR_STRIDED;
+    p.operands[GX].tensor.strides[1] = 1;
+    REFUSED(WANE_ERROR_STRIDE, "grad_input");
+}
+
+static void test_shards(void **state)
+{
+    (void)state;
+    begin();
+    test_problem_param(&p, WANE_PARAM_COL_OFFSET, 5);
+    REFUSED(WANE_ERROR_PARAM_RANGE, "col_offset");
+    test_problem_param(&p, WANE_PARAM_TOTAL_COLS, (double)cols + 4);
+    REFUSED(WANE_ERROR_PARAM_RANGE, "total_cols");
+    begin();
+    test_problem_param(&p, WANE_PARAM_TOTAL_COLS, (double)cols + 1);
+    REFUSED(WANE_ERROR_UNSUPPORTED, "loss");               // before the shards are merged
+    begin();
+    test_problem_param(&p, WANE_PARAM_TOTAL_COLS, (double)cols);
+    assert_int_equal(plan(), WANE_OK);                     // not split at all
+    add(WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, 4, rows)->flags = WANE_OPERAND_GIVEN;
+    add(WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, cols, 0);
+    p.params[0].value = (double)cols + 1;
+    REFUSED(WANE_ERROR_UNSUPPORTED, "weight");
+}
+
+// The largest budget that is refused names the smallest that is not; and a larger one never makes a slower plan.
+static void test_budget(void **state)
+{
+    (void)state;
+    begin();
+    static char text[1 << 20];
+    bool kept = false;
+    uint64_t least = 0;
+    for (uint64_t budget = 1024; budget <= 4 << 20; budget += budget / 4) {
+        p.desc.workspace_limit_bytes = budget;
+        wane_plan *made = NULL;
+        test_log_clear(&log_);
+        wane_status status = wane_plan_create(cpu, &p.desc, &made);
+        if (status) {
+            test_expect(&log_, status, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes", "budget");
+            const char *needs = strstr(log_.text, "needs ");
+            assert_non_null(needs);
+            least = strtoull(needs + 6, NULL, 10);
+            assert_true(least > budget && !kept);
+            continue;
+        }
+        wane_plan_info info = {.struct_size = sizeof info};
+        assert_int_equal(wane_plan_get_info(made, &info), WANE_OK);
+        assert_true(info.workspace_bytes <= budget && budget >= least);
+        wane_plan_describe(made, text, sizeof text);
+        bool keeps = strstr(text, "chunks of rows") != NULL;
+        assert_true(keeps || strstr(text, "chunks of columns"));
+        assert_true(keeps || !kept);
+        assert_int_equal(info.flops, (uint64_t)(keeps ? 3 : 4) * 2 * rows * cols * dim);
+        kept = keeps;
+        wane_plan_destroy(made);
+    }
+    assert_true(kept && least > 0);
+    p.desc.workspace_limit_bytes = least;
+    assert_int_equal(plan(), WANE_OK);
+    p.desc.workspace_limit_bytes = least - 1;
+    REFUSED(WANE_ERROR_TOO_LARGE, "workspace_limit_bytes");
+}
+
+// The figures of the documentation: what is extra at the shapes of large models, without running them.
+static void test_extra_bytes(void **state)
+{
+    (void)state;
+    for (int backward = 0; backward < 2; backward++)
+        for (int half = 0; half < 2; half++) {
+            wane_dtype type = half ? WANE_DTYPE_BF16 : WANE_DTYPE_F32;
+            int64_t n = 8192, v = 256000, d = 2304;
+            test_problem_begin(&p, context, WANE_LOSS_LINEAR_CROSS_ENTROPY, n, v);
+            add(WANE_ROLE_INPUT, type, 2, n, d);
+            add(WANE_ROLE_LINEAR_WEIGHT, type, 2, v, d);
+            add(WANE_ROLE_TARGET, WANE_DTYPE_I64, 1, n, 0);
+            add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 0, 0, 0);
+            if (backward) add(WANE_ROLE_GRAD_INPUT, type, 2, n, d);
+            if (backward) add(WANE_ROLE_GRAD_LINEAR_WEIGHT, type, 2, v, d);
+            wane_plan *made = NULL;
+            wane_plan_info info = {.struct_size = sizeof info};
+            assert_int_equal(wane_plan_create(cpu, &p.desc, &made), WANE_OK);
+            assert_int_equal(wane_plan_get_info(made, &info), WANE_OK);
+            uint64_t accumulator = backward ? 4u * (uint64_t)n * (uint64_t)d : 0;
+            assert_true(info.workspace_bytes <= (backward ? 64u << 20 : 4u << 20) + accumulator);
+            wane_plan_destroy(made);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_shards),
+                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_extra_bytes)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
