@@ -19,6 +19,8 @@
 #define K_LD(slot, i) (k_->s_##slot[i])
 #define K_ST(slot, i, v) (k_->s_##slot[i] = (v))
 // OpenCL 1.1 and later load and store 16 bits.
+// K_C is known when a driver compiles: it folds what depends on it.
+#define K_CONSTANTS_FOLD 1
 #define K_WORDS_ONLY 0
 #define K_LDH(slot, i) ((uint)((__global const ushort *)(k_->s_##slot))[i])
 #define K_STH(slot, i, v) (((__global ushort *)(k_->s_##slot))[i] = (ushort)(v))

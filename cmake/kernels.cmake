@@ -51,8 +51,47 @@ ${cases}    return r;
 ")
 configure_file(${WANE_GENERATED}/shaders/terms.h.new ${WANE_GENERATED}/shaders/terms.h COPYONLY)
 
+# generated/shaders/pair_terms.h: the links of pairs, from the choices of the parameter `link`.
+file(STRINGS ${PROJECT_SOURCE_DIR}/include/wane/losses.def link_row REGEX "^WANE_PARAM\\([0-9]+, LINK,")
+string(REGEX REPLACE "^.*\"([a-z0-9_|]+)\"\\).*$" "\\1" links "${link_row}")
+string(REPLACE "|" ";" links "${links}")
+set(includes "")
+set(cases "")
+set(numbers "")
+set(id 0)
+foreach(name IN LISTS links)
+    string(APPEND includes "#include \"terms/pair_${name}.h\"\n")
+    string(APPEND cases "    if (link == ${id}u) r = pair_${name}(K_PASS t);\n")
+    string(APPEND numbers " X(${id}u)")
+    math(EXPR id "${id} + 1")
+endforeach()
+file(WRITE ${WANE_GENERATED}/shaders/pair_terms.h.new
+"// Made by cmake/kernels.cmake from losses.def. One term for each choice of the parameter `link`, a function of the
+// score difference t of a pair; PAIR_LINKS(X) is X of each number, for loops made once a link where
+// constants are read at run time.
+struct pair_term {
+    float value, slope;
+};
+K_STRUCT(pair_term)
+#if K_CONSTANTS_FOLD
+#define PAIR_LINKS(X) X(K_C(link))
+#else
+#define PAIR_LINKS(X)${numbers}
+#endif
+${includes}
+K_FN pair_term pair_apply(K_CTX uint link, float t)
+{
+    pair_term r;
+    r.value = 0.0f;
+    r.slope = 0.0f;
+${cases}    return r;
+}
+")
+configure_file(${WANE_GENERATED}/shaders/pair_terms.h.new ${WANE_GENERATED}/shaders/pair_terms.h COPYONLY)
+
 # Every text that a kernel may include: what its build depends on.
 file(GLOB WANE_KERNEL_TEXTS CONFIGURE_DEPENDS
     ${PROJECT_SOURCE_DIR}/shaders/*.h ${PROJECT_SOURCE_DIR}/shaders/kernels/*.h ${PROJECT_SOURCE_DIR}/shaders/terms/*.h
     ${PROJECT_SOURCE_DIR}/cl/*.h)
-list(APPEND WANE_KERNEL_TEXTS ${PROJECT_SOURCE_DIR}/src/core/kernels.def ${WANE_GENERATED}/shaders/terms.h)
+list(APPEND WANE_KERNEL_TEXTS ${PROJECT_SOURCE_DIR}/src/core/kernels.def ${WANE_GENERATED}/shaders/terms.h
+    ${WANE_GENERATED}/shaders/pair_terms.h)

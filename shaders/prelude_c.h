@@ -24,6 +24,8 @@ typedef uint32_t uint;
 #define K_ST(slot, i, v) (k_->s_##slot[i] = (v))
 // Halves: 16-bit loads and stores; a device that has only words builds them from those (K_WORDS_ONLY).
 typedef uint16_t __attribute__((may_alias)) k_half;
+// K_C is read at run time: a loop that must vectorise stands once for each value.
+#define K_CONSTANTS_FOLD 0
 #define K_WORDS_ONLY 0
 #define K_LDH(slot, i) ((uint)((const k_half *)(k_->s_##slot))[i])
 #define K_STH(slot, i, v) (((k_half *)(k_->s_##slot))[i] = (k_half)(v))

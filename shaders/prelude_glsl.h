@@ -29,6 +29,8 @@
 #define K_ST(slot, i, v) s_##slot[(K_BASE(slot) >> 1u) + (i)] = (v)
 // Halves lie in words. A store touches its own 16 bits alone, atomically: a plain read-modify-write would lose the other
 // half when its owner stores at the same time. The bits of two owners are apart, so the order does not matter.
+// K_C is known when a driver compiles: it folds what depends on it.
+#define K_CONSTANTS_FOLD 1
 #define K_WORDS_ONLY 1
 #define K_LDH(slot, i) ((s_##slot[(K_BASE(slot) + (i)) >> 1u] >> (((K_BASE(slot) + (i)) & 1u) << 4u)) & 0xffffu)
 #define K_STH(slot, i, v)                                                                                             \

@@ -3,10 +3,12 @@
 
 extern const wane_family wane_family_softmax;
 extern const wane_family wane_family_linear;
+extern const wane_family wane_family_ranking;
 
 const wane_family *const wane_families[] = {
     &wane_family_softmax,
     &wane_family_linear,
+    &wane_family_ranking,
     NULL,
 };
 

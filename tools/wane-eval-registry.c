@@ -160,6 +160,8 @@ int eval_describe(const wane_loss_info *loss, bool json)
         printf("  [rows,cols] may be [N,C,L] or [N,C,H,W], classes second: [rows] is then [N,L] or [N,H,W].\n");
     if (has_shape(loss, "reduced"))
         printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
+    if (has_shape(loss, "reduced=groups"))
+        printf("  [reduced=groups] is [groups] for the reduction none, else a scalar; groups is 1 without offsets.\n");
     if (has_shape(loss, "planes"))
         printf("  [planes] follows from the loss and its parameters; what was saved with the same ones fits.\n");
     printf("\nParameters (--param NAME=VALUE)\n");

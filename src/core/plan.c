@@ -182,6 +182,16 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
                                 uint32_t d, const char *name)
 {
     int64_t value = o->rank ? o->extents[d] : 1, want = -1;
+    char base[16];
+    size_t length = strcspn(name, "+");
+    if (name[length]) {                    // "groups+1": the name's number is one less
+        snprintf(base, sizeof base, "%.*s", (int)length, name);
+        if (value < 1)
+            return wane_fail(plan->context, WANE_ERROR_EXTENT, o->role->name, "extent %u is %lld and must be 1 or more", d,
+                             (long long)value);
+        value--;
+        name = base;
+    }
     if (name[0] >= '0' && name[0] <= '9') want = name[0] - '0';
     else if (strcmp(name, "planes") == 0) want = wane_statistics_plane_count(plan->statistics_mask);
     if (want >= 0 && value != want)
@@ -211,8 +221,9 @@ static uint32_t extra_rows(const wane_plan *plan)
 
 static const char *shape_of(const wane_plan *plan, const wane_role_info *role)
 {
-    if (strcmp(role->shape, "reduced") != 0) return role->shape;
-    return plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE ? "rows" : "1";
+    if (strncmp(role->shape, "reduced", 7) != 0) return role->shape;
+    if (plan->params[WANE_PARAM_REDUCTION] != WANE_REDUCTION_NONE) return "1";
+    return role->shape[7] ? role->shape + 8 : "rows";
 }
 
 static wane_status match_operand(wane_plan *plan, named_extent *known, uint32_t *count, const wane_plan_operand *o,

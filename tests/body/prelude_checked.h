@@ -26,6 +26,8 @@ typedef uint32_t uint;
 #define K_LD(slot, i) body_load(k_->call, k_slot_##slot, (int64_t)(i), K_HERE)
 #define K_ST(slot, i, v) body_store(k_->call, k_slot_##slot, (int64_t)(i), (v), K_HERE)
 // As a device without 16-bit storage: halves lie in words.
+// K_C is read at run time: a loop that must vectorise stands once for each value.
+#define K_CONSTANTS_FOLD 0
 #define K_WORDS_ONLY 1
 #define K_LDH(slot, i) body_load_half(k_->call, k_slot_##slot, (int64_t)(i), K_HERE)
 #define K_STH(slot, i, v) body_store_half(k_->call, k_slot_##slot, (int64_t)(i), (v), K_HERE)

@@ -14,6 +14,8 @@
 #define WANE_REDUCTION_NONE ORACLE_REDUCTION_NONE
 #define WANE_REDUCTION_MEAN ORACLE_REDUCTION_MEAN
 #define WANE_REDUCTION_SUM ORACLE_REDUCTION_SUM
+#define WANE_REDUCTION_GROUP_MEAN ORACLE_REDUCTION_GROUP_MEAN
+#define WANE_LINK_LOGISTIC 0
 
 typedef enum { DIRECTION_IN, DIRECTION_OUT, DIRECTION_GRAD, DIRECTION_STATE } role_direction;
 typedef enum { NEED_REQUIRED, NEED_OPTIONAL } role_need;
@@ -162,8 +164,17 @@ static const char *check_roles(const loss_rule *loss, const oracle_problem *prob
 
 // ---- shapes ----
 
-static size_t name_length(const char *name) {
-    return strcspn(name, ",");
+static size_t part_length(const char *part) {
+    return strcspn(part, ",");
+}
+
+static size_t name_length(const char *name) {   // "groups+1" is named groups
+    return strcspn(name, ",+=");
+}
+
+// What a part of a shape adds to the number of its name.
+static int64_t part_more(const char *part) {
+    return part[name_length(part)] == '+' ? (int64_t)strtol(part + name_length(part) + 1, NULL, 10) : 0;
 }
 
 static bool same_name(const char *a, const char *b) {
@@ -177,11 +188,15 @@ static int64_t value_of(const extents *bound, const oracle_problem *problem, con
     }
     if (same_name(name, "reduced")) {
         bool none = problem->param[ORACLE_PARAM_REDUCTION] == ORACLE_REDUCTION_NONE;
-        return none ? value_of(bound, problem, "rows") : 1;
+        const char *rows = name[name_length(name)] == '=' ? name + name_length(name) + 1 : "rows";
+        return none ? value_of(bound, problem, rows) : 1;
+    }
+    if (same_name(name, "groups") && problem->in[ORACLE_ROLE_OFFSETS].data == NULL) {
+        return 1 + part_more(name);
     }
     for (int i = 0; i < bound->count; i++) {
         if (same_name(bound->known[i].name, name)) {
-            return bound->known[i].value;
+            return bound->known[i].value + part_more(name);
         }
     }
     return -1;
@@ -189,9 +204,9 @@ static int64_t value_of(const extents *bound, const oracle_problem *problem, con
 
 static int split_shape(const char *shape, const char *names[4]) {
     int rank = 0;
-    for (const char *at = shape; rank < 4; at += name_length(at) + 1) {
+    for (const char *at = shape; rank < 4; at += part_length(at) + 1) {
         names[rank++] = at;
-        if (at[name_length(at)] == '\0') {
+        if (at[part_length(at)] == '\0') {
             break;
         }
     }
@@ -212,7 +227,7 @@ static const char *bind_input(extents *bound, const oracle_problem *problem, con
         int64_t value = value_of(bound, problem, names[i]);
         if (value < 0 && bound->count < (int)(sizeof bound->known / sizeof bound->known[0])) {
             value = array->extents[i];
-            bound->known[bound->count++] = (extent){.name = names[i], .value = value};
+            bound->known[bound->count++] = (extent){.name = names[i], .value = value - part_more(names[i])};
         }
         if (value < 0 || array->extents[i] != value) {
             return "an input has the wrong shape";

@@ -23,7 +23,7 @@ enum {
 };
 
 // The choices of `reduction`, in their order in losses.def.
-enum { ORACLE_REDUCTION_NONE = 0, ORACLE_REDUCTION_MEAN = 1, ORACLE_REDUCTION_SUM = 2 };
+enum { ORACLE_REDUCTION_NONE = 0, ORACLE_REDUCTION_MEAN = 1, ORACLE_REDUCTION_SUM = 2, ORACLE_REDUCTION_GROUP_MEAN = 3 };
 
 // A solver gets a checked problem: parameters complete, inputs of the right shapes, wanted outputs and their scales
 // allocated and zero. It fills them in. Returns NULL, or what is wrong.

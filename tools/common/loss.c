@@ -143,8 +143,18 @@ static bool is_number(const char *name) { return name[0] >= '0' && name[0] <= '9
 
 static const char *unreduced(const tool_extents *extents, const char *shape)
 {
-    if (strcmp(shape, "reduced") != 0) return shape;
-    return extents->reduced_is_rows ? "rows" : "1";
+    if (strncmp(shape, "reduced", 7) != 0) return shape;
+    if (!extents->reduced_is_rows) return "1";
+    return shape[7] ? shape + 8 : "rows";      // "reduced=groups"
+}
+
+// What stands behind the name in "groups+1", which it cuts off.
+static int64_t take_more(char *name)
+{
+    size_t length = strcspn(name, "+");
+    int64_t more = name[length] ? strtoll(name + length + 1, NULL, 10) : 0;
+    name[length] = 0;
+    return more;
 }
 
 static bool find_extent(const tool_extents *extents, const char *name, int64_t *value)
@@ -165,10 +175,11 @@ void tool_extents_learn(tool_extents *extents, const char *shape, const tool_arr
     shape = unreduced(extents, shape);
     bool matrix = strcmp(shape, "rows,cols") == 0;
     for (; d < array->rank && next_name(&shape, name); d++) {
+        int64_t more = take_more(name);
         if (is_number(name) || strcmp(name, "planes") == 0 || find_extent(extents, name, &value)) continue;
         if (extents->count == sizeof extents->known / sizeof extents->known[0]) return;
         memcpy(extents->known[extents->count].name, name, sizeof name);
-        extents->known[extents->count++].value = array->extents[d];
+        extents->known[extents->count++].value = array->extents[d] > more ? array->extents[d] - more : 0;
     }
     if (!matrix || extents->extra_count) return;
     for (; d < array->rank; d++) extents->extra[extents->extra_count++] = array->extents[d];
@@ -184,9 +195,11 @@ bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtyp
     if (strcmp(shape, "1") == 0) return tool_array_shape(out, dtype, 0, values);
     for (; rank < TOOL_MAX_RANK && next_name(&shape, name); rank++) {
         values[rank] = 1;
+        int64_t more = take_more(name);
         if (is_number(name)) values[rank] = strtoll(name, NULL, 10);
         else if (strcmp(name, "planes") == 0) values[rank] = extents->planes;
         else find_extent(extents, name, &values[rank]);
+        values[rank] += more;
         of_rows = of_rows || strcmp(name, "rows") == 0;
     }
     for (uint32_t i = 0; of_rows && i < extents->extra_count && rank < TOOL_MAX_RANK; i++)

@@ -88,9 +88,9 @@ foreach(isa IN LISTS WANE_CPU_ISAS)
         endif()
         set(entry ${WANE_GENERATED}/cpu/${KERNEL}__${isa}.c)
         configure_file(${CMAKE_CURRENT_LIST_DIR}/entry.c.in ${entry} @ONLY)
-        # only kernels that run over columns are worth the bytes of -O3
+        # only kernels that run over columns or pairs are worth the bytes of -O3
         set(level -Os)
-        if(KERNEL MATCHES "_(row|sweep|write)$")
+        if(KERNEL MATCHES "^softmax_(row|sweep|write)$|_pairs$")
             set(level -O3)
         endif()
         set_source_files_properties(${entry} PROPERTIES

@@ -1,0 +1,96 @@
+// rank.h - where the ranking kernels keep things. Read by the kernels and by the planner (src/loss/ranking.c), so it
+// holds #defines of plain numbers and nothing else. Record fields at_* are word offsets into the workspace.
+
+// ---- scalars, words from the workspace's start ----
+#define RANK_LOSS 0u               // f32
+#define RANK_PAIRS_LO 1u           // u64: pairs of all groups
+#define RANK_PAIRS_HI 2u
+#define RANK_FACTOR 3u             // f32: what the reduction multiplies every gradient with
+#define RANK_STATUS 8u             // u32[8]
+#define RANK_SCALARS 64u           // words reserved
+
+// ---- planes of the groups, record.group_words each, from record.at_group_plane ----
+#define GROUP_VALUE 0u             // f32: the sum over its pairs, special values as stored bits
+#define GROUP_PAIRS_LO 1u          // u64: pairs
+#define GROUP_PAIRS_HI 2u
+#define GROUP_STATE 3u             // GROUP_*
+#define GROUP_FACTOR 4u            // f32: what its gradients are multiplied with
+#define GROUP_BAD 5u               // bad labels
+#define GROUP_ODD 6u               // scores that are NaN or infinite
+#define GROUP_PLANES 7u
+
+#define GROUP_NORMAL 0u
+#define GROUP_NAN 1u               // value and gradients are NaN
+#define GROUP_DROPPED 2u           // a bad label or offset: counts nowhere
+
+#define RANK_NO_GROUP 0xffffffffu
+#define RANK_BAD_OFFSET 0xffffffffu
+
+// ---- flags of an item, record.at_flags ----
+#define ITEM_ODD 1u                // its score is NaN or infinite
+#define ITEM_BAD 2u                // its label is bad
+
+// ---- sums: SUM_WORDS for each block of SUM_BLOCK words, then for each block of blocks (from sum_level) ----
+#define SUM_BLOCK 256u
+#define SUM_WORDS 2u
+#define SUM_FLOAT 0u               // f32
+#define SUM_LONG 1u                // u64 of u32
+#define SUM_FLAGS 2u               // how many words have ITEM_ODD, how many ITEM_BAD
+#define SUM_OF_LOSS 0u             // which sum, record.sum_words each
+#define SUM_OF_PAIRS 1u
+#define SUM_OF_FLAGS 2u
+#define RANK_SUMS 3u
+
+// ---- scan ----
+#define SCAN_BLOCK 128u
+#define SCAN_UP 1u                 // else down
+#define SCAN_MAX 2u                // else sums
+
+// ---- parts of a reduction over the groups ----
+#define PART_SUM 0u
+#define PART_CLASS 1u              // 1 NaN, 2 +inf
+#define PART_PAIRS_LO 2u
+#define PART_PAIRS_HI 3u
+#define PART_LIVE 4u               // groups with a pair that are not dropped
+#define PART_BAD 5u
+#define PART_ODD 6u
+#define PART_NONE 7u               // groups without a pair
+#define PART_OFFSETS 8u            // bad offsets
+#define PART_NAN 9u                // groups that are NaN
+#define PART_WORDS 16u
+#define PART_GROUPS 16384u         // groups of one part
+#define REDUCE_PART 0u
+#define REDUCE_ALL 1u
+
+// ---- pairs ----
+#define PAIR_ITEMS 128u            // items of a work item
+#define PAIR_BLOCK 256u            // partners whose terms make one sum
+// constant `pair_weight`: a choice of the parameter, and whether items have weights
+#define WEIGHT_KIND 15u
+#define WEIGHT_NONE 0u
+#define WEIGHT_LABEL_DIFF 1u
+#define WEIGHT_LAMBDA 2u
+#define WEIGHT_NDCG_LOSS1 3u
+#define WEIGHT_NDCG_LOSS2 4u
+#define WEIGHT_NDCG_LOSS2PP 5u
+#define WEIGHT_PRECISION 6u
+#define WEIGHT_PROFIT 7u
+#define WEIGHT_OF_ITEMS 16u
+#define PAIR_MIXED 0x80000000u     // of an item's pairs while they are counted: its group has another label
+
+// ---- record.flags ----
+#define RANK_HAS_OFFSETS 1u
+#define RANK_OFFSETS_I64 2u
+#define RANK_LABELS_I32 4u
+#define RANK_HAS_WEIGHT 8u
+#define RANK_HAS_UPSTREAM 16u
+#define RANK_ACCUMULATE 32u
+#define RANK_GAINS 64u             // labels become gains: 0..30 alone are good
+#define RANK_BINARY 128u           // labels are positive or not
+#define RANK_VALUES 256u           // a plane of labels as f32
+
+// record.reduction: WANE_REDUCTION_*
+#define RANK_NONE 0u
+#define RANK_MEAN 1u
+#define RANK_SUM 2u
+#define RANK_GROUP_MEAN 3u

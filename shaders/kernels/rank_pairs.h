@@ -1,0 +1,258 @@
+// rank_pairs.h - the pair engine: each item against all of its group, in both of its roles (the full square).
+//
+// 128 virtual lanes have an item each, whatever the group's size; a lane runs its K_OWN of them PAIR_SUB at a time.
+// Nothing is summed between lanes, so there are no barriers and no atomics. The terms of PAIR_BLOCK partners (counted
+// from the first item of the problem) make one sum, 1024 of these the next, and those the last, in this order for any
+// number of lanes: a chain of additions has at most 1024 links for 2^28 items.
+
+#define PAIR_SUB (K_OWN < 32u ? K_OWN : 32u)
+#define PAIR_ITEM(first, own) ((first) + (own) * K_LANES + K_LANE)
+#define PAIR_LIVE(first, own) ((own) < K_OWN && (own) * K_LANES + K_LANE < PAIR_ITEMS && PAIR_ITEM(first, own) < K_P(item_count))
+
+#define PAIR_KIND (K_C(pair_weight) & WEIGHT_KIND)
+#define PAIR_RANKED (PAIR_KIND >= WEIGHT_LAMBDA && PAIR_KIND <= WEIGHT_PRECISION)
+#define PAIR_VALUED (PAIR_KIND != WEIGHT_NONE)
+
+// What the items of a sub-block have: scores and labels always, the rest where weights need it.
+#define PAIR_ITEMS_OF K_INOUT_ARRAY(float, score, PAIR_SUB), PAIR_TRAITS_OF
+#define PAIR_TRAITS_OF                                                                                                 \
+    K_INOUT_ARRAY(int, label, PAIR_SUB), K_INOUT_ARRAY(float, value, PAIR_SUB), K_INOUT_ARRAY(float, discount, PAIR_SUB), \
+    K_INOUT_ARRAY(uint, rank, PAIR_SUB), K_INOUT_ARRAY(float, weight, PAIR_SUB)
+#define PAIR_ITEMS_PASS score, label, value, discount, rank, weight
+#define PAIR_SUMS_OF \
+    K_INOUT_ARRAY(float, grad, PAIR_SUB), K_INOUT_ARRAY(float, loss, PAIR_SUB), K_INOUT_ARRAY(uint, pairs, PAIR_SUB)
+
+// All items of a sub-block against partner j, every pair of weight 1.
+K_FN void pair_step(K_CTX uint link, uint j, K_INOUT_ARRAY(float, score, PAIR_SUB), K_INOUT_ARRAY(int, label, PAIR_SUB),
+                    PAIR_SUMS_OF)
+{
+    float other = K_FLT(K_LD(work, K_P(at_score) + j));
+    int level = K_INT(K_LD(work, K_P(at_label) + j));
+    for (uint s = 0u; s < PAIR_SUB; s++) {
+        bool above = label[s] > level;
+        bool below = label[s] < level;
+        float d = score[s] - other;
+        pair_term r = pair_apply(K_PASS link, K_SELECT(below, -d, d));
+        float slope = K_SELECT(below, -r.slope, r.slope);
+        grad[s] += K_SELECT(above || below, slope, 0.0f);
+        loss[s] += K_SELECT(above, r.value, 0.0f);
+        pairs[s] += above ? 1u : 0u;
+    }
+}
+
+K_FN float pair_size(float x) { return K_SELECT(x < 0.0f, -x, x); }
+
+// D(apart) - D(apart + 1) of two items of the top k, from the table; 0 for others.
+K_FN float pair_apart(K_CTX uint a, uint b)
+{
+    bool counts = a <= K_P(top_k) && b <= K_P(top_k) && a != b;
+    uint at = counts ? (a > b ? a - b : b - a) : 0u;
+    float r = 0.0f;
+    if (counts) r = K_FLT(K_LD(work, K_P(at_table) + at));
+    return r;
+}
+
+// The weights of the pairs of partner j, whichever of the two is preferred.
+K_FN void pair_weigh(K_CTX uint j, PAIR_TRAITS_OF, K_INOUT_ARRAY(float, w, PAIR_SUB))
+{
+    float v = 0.0f;
+    float d = 0.0f;
+    float own = 1.0f;
+    uint r = 0u;
+    if (PAIR_VALUED) v = K_FLT(K_LD(work, K_P(at_value) + j));
+    if (PAIR_RANKED) {
+        d = K_FLT(K_LD(work, K_P(at_discount) + j));
+        r = K_LD(work, K_P(at_rank) + j);
+    }
+    if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) own = K_FLT(K_LD(work, K_P(at_weight) + j));
+    if (PAIR_KIND == WEIGHT_NONE)
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = 1.0f;
+    if (PAIR_KIND == WEIGHT_LABEL_DIFF)
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size(value[s] - v);
+    if (PAIR_KIND == WEIGHT_LAMBDA)
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size((value[s] - v) * (discount[s] - d));
+    if (PAIR_KIND == WEIGHT_NDCG_LOSS2)
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size(value[s] - v) * pair_apart(K_PASS rank[s], r);
+    if (PAIR_KIND == WEIGHT_NDCG_LOSS2PP)
+        for (uint s = 0u; s < PAIR_SUB; s++)
+            w[s] = pair_size(value[s] - v) * (K_P(mu) * pair_apart(K_PASS rank[s], r) + pair_size(discount[s] - d));
+    if (PAIR_KIND == WEIGHT_PRECISION)
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            bool split = (rank[s] <= K_P(top_k)) != (r <= K_P(top_k));
+            w[s] = K_SELECT(split && (value[s] > 0.0f) != (v > 0.0f), 1.0f, 0.0f);
+        }
+    if (PAIR_KIND == WEIGHT_PROFIT)
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            float apart = pair_size(value[s] - v);
+            float near = k_log1p(K_SELECT(apart < 1.0f, apart, 1.0f));
+            w[s] = K_SELECT(apart < 1.0f, near, k_log(1.0f + K_SELECT(apart < 1.7e38f, apart, 1.7e38f)));
+        }
+    if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) {
+        int level = K_INT(K_LD(work, K_P(at_label) + j));
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = w[s] * K_SELECT(label[s] > level, weight[s], own);
+    }
+}
+
+// ndcg_loss1: the weights of partner j where the item is preferred (role 0), or the partner (role 1).
+K_FN void pair_weigh_ordered(K_CTX uint role, uint j, PAIR_ITEMS_OF, K_INOUT_ARRAY(uint, pairs, PAIR_SUB),
+                             K_INOUT_ARRAY(float, w, PAIR_SUB), K_INOUT_ARRAY(float, t, PAIR_SUB))
+{
+    float other = K_FLT(K_LD(work, K_P(at_score) + j));
+    int level = K_INT(K_LD(work, K_P(at_label) + j));
+    uint r = K_LD(work, K_P(at_rank) + j);
+    float own = 1.0f;
+    if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) own = K_FLT(K_LD(work, K_P(at_weight) + j));
+    float theirs = own * (K_FLT(K_LD(work, K_P(at_value) + j)) * K_FLT(K_LD(work, K_P(at_discount) + j)));
+    for (uint s = 0u; s < PAIR_SUB; s++) {
+        bool counts = rank[s] <= K_P(top_k) && r <= K_P(top_k) && rank[s] != r;
+        float d = score[s] - other;
+        t[s] = role == 0u ? d : -d;
+        w[s] = K_SELECT(counts, role == 0u ? weight[s] * (value[s] * discount[s]) : theirs, 0.0f);
+        pairs[s] += role == 0u && rank[s] != r ? 1u : 0u;
+        pairs[s] |= label[s] != level ? PAIR_MIXED : 0u;
+    }
+}
+
+// Terms of all items of a sub-block: in C one loop a link, so that each vectorises.
+K_FN void pair_terms(K_CTX K_INOUT_ARRAY(float, t, PAIR_SUB), K_INOUT_ARRAY(float, phi, PAIR_SUB),
+                     K_INOUT_ARRAY(float, slope, PAIR_SUB))
+{
+    for (uint s = 0u; s < PAIR_SUB; s++) {
+        phi[s] = 0.0f; slope[s] = 0.0f;
+    }
+#define PAIR_TERMS(number)                                    \
+    if (K_C(link) == number)                                  \
+        for (uint s = 0u; s < PAIR_SUB; s++) {                \
+            pair_term r = pair_apply(K_PASS number, t[s]);    \
+            phi[s] = r.value;                                 \
+            slope[s] = r.slope;                               \
+        }
+    PAIR_LINKS(PAIR_TERMS)
+}
+
+// As pair_step, with weights. ndcg_loss1 has all ordered pairs, so there each partner is met in both roles, one after
+// the other; ranks then tell items apart.
+K_FN void pair_step_weighted(K_CTX uint j, PAIR_ITEMS_OF, PAIR_SUMS_OF)
+{
+    float w[PAIR_SUB];
+    float t[PAIR_SUB];
+    float phi[PAIR_SUB];
+    float slope[PAIR_SUB];
+    float other = K_FLT(K_LD(work, K_P(at_score) + j));
+    int level = K_INT(K_LD(work, K_P(at_label) + j));
+    bool ordered = PAIR_KIND == WEIGHT_NDCG_LOSS1;
+    if (!ordered) {
+        pair_weigh(K_PASS j, label, value, discount, rank, weight, w);
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            float d = score[s] - other;
+            t[s] = K_SELECT(label[s] < level, -d, d);
+            w[s] = K_SELECT(label[s] != level, w[s], 0.0f);
+            pairs[s] += label[s] > level ? 1u : 0u;
+        }
+    }
+    for (uint role = 0u; role < (ordered ? 2u : 1u); role++) {
+        if (ordered) pair_weigh_ordered(K_PASS role, j, PAIR_ITEMS_PASS, pairs, w, t);
+        pair_terms(K_PASS t, phi, slope);
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            bool prefers = ordered ? role == 0u : label[s] > level;
+            grad[s] += w[s] * K_SELECT(prefers, slope[s], -slope[s]);
+            loss[s] += K_SELECT(prefers, w[s] * phi[s], 0.0f);
+        }
+    }
+}
+
+// All items of a sub-block against the partners begin .. end, into sums that start at 0.
+K_FN void pair_run(K_CTX uint begin, uint end, PAIR_ITEMS_OF, PAIR_SUMS_OF)
+{
+#define PAIR_STEPS(number)      \
+    if (K_C(link) == number)    \
+        for (uint j = first; j < stop; j++) pair_step(K_PASS number, j, score, label, block_grad, block_loss, pairs);
+    float middle_grad[PAIR_SUB];
+    float middle_loss[PAIR_SUB];
+    for (uint s = 0u; s < PAIR_SUB; s++) {
+        grad[s] = 0.0f; loss[s] = 0.0f; pairs[s] = 0u;
+        middle_grad[s] = 0.0f; middle_loss[s] = 0.0f;
+    }
+    for (uint first = begin; first < end;) {
+        uint stop = K_MIN(end, first - first % PAIR_BLOCK + PAIR_BLOCK);
+        float block_grad[PAIR_SUB];
+        float block_loss[PAIR_SUB];
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            block_grad[s] = 0.0f; block_loss[s] = 0.0f;
+        }
+        if (K_C(pair_weight) == WEIGHT_NONE) {
+            PAIR_LINKS(PAIR_STEPS)
+        } else {
+            for (uint j = first; j < stop; j++) pair_step_weighted(K_PASS j, PAIR_ITEMS_PASS, block_grad, block_loss, pairs);
+        }
+        bool last = stop == end || stop % (PAIR_BLOCK * 1024u) == 0u;
+        for (uint s = 0u; s < PAIR_SUB; s++) {
+            middle_grad[s] = k_clamp(middle_grad[s] + k_clamp(block_grad[s]));
+            middle_loss[s] = k_clamp(middle_loss[s] + k_clamp(block_loss[s]));
+            if (last) {
+                grad[s] = k_clamp(grad[s] + middle_grad[s]);
+                loss[s] = k_clamp(loss[s] + middle_loss[s]);
+                middle_grad[s] = 0.0f; middle_loss[s] = 0.0f;
+            }
+        }
+        first = stop;
+    }
+    for (uint s = 0u; s < PAIR_SUB && PAIR_KIND == WEIGHT_NDCG_LOSS1; s++)
+        pairs[s] = (pairs[s] & PAIR_MIXED) != 0u ? pairs[s] & ~PAIR_MIXED : 0u;
+}
+
+// The items of a sub-block, that of the lane's virtual lane `own` first; zeros past the problem's end.
+K_FN void pair_load(K_CTX uint first, uint own, PAIR_ITEMS_OF)
+{
+    for (uint s = 0u; s < PAIR_SUB; s++) {
+        score[s] = 0.0f; label[s] = 0; value[s] = 0.0f; discount[s] = 0.0f; rank[s] = 0u; weight[s] = 1.0f;
+        if (PAIR_LIVE(first, own + s)) {
+            uint i = PAIR_ITEM(first, own + s);
+            score[s] = K_FLT(K_LD(work, K_P(at_score) + i));
+            label[s] = K_INT(K_LD(work, K_P(at_label) + i));
+            if (PAIR_VALUED) value[s] = K_FLT(K_LD(work, K_P(at_value) + i));
+            if (PAIR_RANKED) {
+                discount[s] = K_FLT(K_LD(work, K_P(at_discount) + i));
+                rank[s] = K_LD(work, K_P(at_rank) + i);
+            }
+            if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) weight[s] = K_FLT(K_LD(work, K_P(at_weight) + i));
+        }
+    }
+}
+
+// The sub-block of a lane that begins at its virtual lane `own`: runs of items of one group, one after the other.
+K_FN void pair_lanes(K_CTX uint first, uint own)
+{
+    float score[PAIR_SUB];
+    int label[PAIR_SUB];
+    float value[PAIR_SUB];
+    float discount[PAIR_SUB];
+    uint rank[PAIR_SUB];
+    float weight[PAIR_SUB];
+    float grad[PAIR_SUB];
+    float loss[PAIR_SUB];
+    uint pairs[PAIR_SUB];
+    pair_load(K_PASS first, own, PAIR_ITEMS_PASS);
+    for (uint s = 0u; s < PAIR_SUB && PAIR_LIVE(first, own + s);) {
+        uint g = K_LD(work, K_P(at_group) + PAIR_ITEM(first, own + s));
+        uint begin = 0u;
+        uint end = 0u;
+        if (g != RANK_NO_GROUP) {
+            begin = K_LD(work, K_P(at_offset) + g);
+            end = K_LD(work, K_P(at_offset) + g + 1u);
+        }
+        pair_run(K_PASS begin, end, PAIR_ITEMS_PASS, grad, loss, pairs);
+        bool more = true;
+        for (uint k = s; k < PAIR_SUB && more; k++) {
+            uint i = PAIR_ITEM(first, own + k);
+            more = PAIR_LIVE(first, own + k) && (k == s || i < end);
+            if (more) {
+                K_ST(work, K_P(at_grad) + i, K_BITS(grad[k]));
+                K_ST(work, K_P(at_loss) + i, K_BITS(loss[k]));
+                K_ST(work, K_P(at_pairs) + i, pairs[k]);
+                s = k;
+            }
+        }
+        s++;
+    }
+}

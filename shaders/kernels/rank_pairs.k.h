@@ -1,0 +1,13 @@
+// One item, PAIR_ITEMS consecutive items of the problem from window.first on, each against all of its group.
+// Reads the planes of gather; writes gradient (of the group's plain sum), loss (as the preferred one) and pairs of each
+// item. Work is O(items x group); the planner cuts dispatches.
+#if K_PHASE == 1
+#include "softmax.h"
+#include "rank.h"
+#include "elementary.h"
+#include "pair_terms.h"
+#include "rank_pairs.h"
+#else
+    uint first = K_W(first) + K_ITEM * PAIR_ITEMS;
+    for (uint own = 0u; own < K_OWN; own += PAIR_SUB) pair_lanes(K_PASS first, own);
+#endif

@@ -1,0 +1,46 @@
+// One lane, one item: its gradient, the pair sum times the group's factor, the reduction's and the upstream's. Exactly 0
+// where the group is dropped or there is none, NaN where the group is NaN.
+#if K_PHASE == 1
+#include "softmax.h"
+#include "types.h"
+#include "rank.h"
+#include "elementary.h"
+#include "rank_item.h"
+K_FN float group_factor(K_CTX uint g)
+{
+    float f = K_FLT(K_LD(work, group_at(K_PASS GROUP_FACTOR, g))) * K_FLT(K_LD(work, RANK_FACTOR));
+    if (K_P(reduction) == RANK_GROUP_MEAN) {
+        float pairs = K_FLOAT(K_LD(work, group_at(K_PASS GROUP_PAIRS_HI, g))) * 4294967296.0f
+                    + K_FLOAT(K_LD(work, group_at(K_PASS GROUP_PAIRS_LO, g)));
+        f = pairs > 0.0f ? f / pairs : 0.0f;
+    }
+    if ((K_P(flags) & RANK_HAS_UPSTREAM) != 0u) {
+        uint at = K_P(reduction) == RANK_NONE ? g : 0u;
+        f = f * K_FLT(K_LD(upstream, K_STEP(at, K_P(upstream_step))));
+    }
+    return f;
+}
+#else
+    uint i = K_ITEM;
+    uint g = K_LD(work, K_P(at_group) + i);
+    uint state = GROUP_DROPPED;
+    if (g != RANK_NO_GROUP) state = K_LD(work, group_at(K_PASS GROUP_STATE, g));
+    float x = 0.0f;
+    if (state == GROUP_NORMAL) x = k_clamp(K_FLT(K_LD(work, K_P(at_grad) + i)) * group_factor(K_PASS g));
+    uint type = K_P(types) >> 4u;
+    bool add = (K_P(flags) & RANK_ACCUMULATE) != 0u;
+    K_INDEX at = K_STEP(i, K_P(grad_step));
+    // what is added to may be NaN itself, and then stays so
+    uint old = 0u;
+    if (add && type == TYPE_F32) old = K_LD(grad, at);
+    if (add && type != TYPE_F32) old = half_to_word(type, K_LDH(grad, at));
+    uint word = K_BITS(K_FLT(old) + x);
+    if (!add) word = K_BITS(x);
+    else if ((old & 0x7fffffffu) >= K_WORD_INF) word = old;
+    if (state == GROUP_NAN) word = K_WORD_NAN;
+    if (type == TYPE_F32) {
+        K_ST(grad, at, word);
+    } else {
+        K_STH(grad, at, word_to_half(type, word));
+    }
+#endif

@@ -1,0 +1,160 @@
+// ranking.c - the planner of losses by pairs within groups: scores, labels and offsets to values and gradients.
+//
+// offsets are checked and made increasing by a scan; gather packs items into planes with the group of each; pairs runs
+// every item against all of its group; sums over segments give each group its value; reduce gives the scalars; write
+// gives the gradients. The plan knows the number of items and of groups, and nothing of the groups' sizes.
+#include "loss/ranking.h"
+
+enum {
+    DISPATCH_ITEMS_LEAST = 16384,          // of the pairs in one dispatch: enough to fill a device
+    GROUP_SPREAD = 16                      // groups are taken to be at most so many times their mean
+};
+
+static uint32_t statistics_need(const wane_plan *plan) { (void)plan; return 0; }
+
+// ---- workspace ----
+
+static uint32_t item_plane(rank_problem *p) { return rank_place(p, (uint64_t)p->items); }
+
+static void place_sums(rank_problem *p, int64_t count, uint32_t sums)
+{
+    rank_record *r = p->record;
+    uint32_t blocks = rank_blocks(count, SUM_BLOCK);
+    r->sum_count = (uint32_t)count;
+    r->sum_level = SUM_WORDS * blocks;
+    r->sum_words = r->sum_level + SUM_WORDS * rank_blocks(blocks, SUM_BLOCK);
+    r->at_sums = rank_place(p, (uint64_t)sums * r->sum_words);
+}
+
+static void place_all(rank_problem *p)
+{
+    rank_record *r = p->record;
+    uint64_t ends = (uint64_t)p->groups + 1;
+    r->group_words = (uint32_t)wane_round_up(ends, 64);
+    r->at_offset = rank_place(p, ends);
+    r->at_raw = rank_place(p, ends);
+    r->at_group_plane = rank_place(p, (uint64_t)GROUP_PLANES * r->group_words);
+    r->at_parts = rank_place(p, (uint64_t)PART_WORDS * (rank_blocks(p->groups, PART_GROUPS) + 1));
+    p->at_scan = rank_place(p, ends / (SCAN_BLOCK - 1) + 16);
+    uint32_t *planes[] = {&r->at_group, &r->at_score, &r->at_label, &r->at_flags, &r->at_grad, &r->at_loss, &r->at_pairs};
+    for (size_t i = 0; i < sizeof planes / sizeof *planes; i++) *planes[i] = item_plane(p);
+    if (p->weight >= 0) r->at_weight = item_plane(p);
+    place_sums(p, p->items, RANK_SUMS);
+}
+
+// ---- passes ----
+
+static bool add_groups(rank_problem *p)
+{
+    wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_OFFSETS, p->groups + 1);
+    if (!pass) return false;
+    pass->slots[0] = rank_slot(p, p->offsets);
+    pass->slots[1] = rank_work(p);
+    if (p->offsets >= 0 && !rank_add_scan(p, p->record->at_offset, p->groups + 1, SCAN_MAX)) return false;
+    if (p->items == 0) return true;
+    pass = rank_add(p, WANE_KERNEL_RANK_GATHER, p->items);
+    if (!pass) return false;
+    pass->slots[0] = rank_slot(p, p->scores);
+    pass->slots[1] = rank_slot(p, p->labels);
+    pass->slots[2] = rank_slot(p, p->weight);
+    pass->slots[3] = rank_work(p);
+    return true;
+}
+
+// A dispatch runs as many items as its budget allows if each met the largest group that is likely.
+static bool add_pairs(rank_problem *p)
+{
+    int64_t mean = p->groups > 0 ? p->items / p->groups + 1 : 1;
+    int64_t largest = p->offsets < 0 || mean > p->items / GROUP_SPREAD ? p->items : mean * GROUP_SPREAD;
+    uint64_t budget = p->plan->limits.max_dispatch_elems / (uint64_t)(largest > 0 ? largest : 1);
+    int64_t step = budget < DISPATCH_ITEMS_LEAST ? DISPATCH_ITEMS_LEAST : budget > INT32_MAX ? INT32_MAX : (int64_t)budget;
+    step = step / PAIR_ITEMS * PAIR_ITEMS;
+    for (int64_t first = 0; first < p->items; first += step) {
+        int64_t count = p->items - first < step ? p->items - first : step;
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_PAIRS, rank_blocks(count, PAIR_ITEMS));
+        if (!pass) return false;
+        if (first) pass->flags = WANE_PASS_WITH_PREVIOUS;       // each writes the planes of its own items
+        pass->window[2] = (uint32_t)first;
+        pass->consts[0] = p->link;
+        pass->consts[1] = p->pair_weight | (p->weight >= 0 ? WEIGHT_OF_ITEMS : 0);
+        pass->slots[0] = rank_work(p);
+    }
+    return true;
+}
+
+static bool add_values(rank_problem *p)
+{
+    const rank_record *r = p->record;
+    if (!rank_add_sum(p, r->at_loss, SUM_OF_LOSS, SUM_FLOAT) || !rank_add_sum(p, r->at_pairs, SUM_OF_PAIRS, SUM_LONG)
+        || !rank_add_sum(p, r->at_flags, SUM_OF_FLAGS, SUM_FLAGS))
+        return false;
+    uint32_t parts = rank_blocks(p->groups, PART_GROUPS);
+    if (p->groups > 0) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_GROUP, p->groups);
+        if (!pass) return false;
+        pass->slots[0] = rank_work(p);
+        pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, parts);
+        if (!pass) return false;
+        pass->window[3] = REDUCE_PART;
+        pass->slots[0] = rank_work(p);
+    }
+    wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, 1);
+    if (!pass) return false;
+    pass->window[2] = parts;
+    pass->window[3] = REDUCE_ALL;
+    pass->slots[0] = rank_work(p);
+    return true;
+}
+
+static bool add_outputs(rank_problem *p)
+{
+    const rank_record *r = p->record;
+    if (p->grad >= 0 && p->items > 0) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_WRITE, p->items);
+        if (!pass) return false;
+        pass->slots[0] = rank_slot(p, p->upstream);
+        pass->slots[1] = rank_slot(p, p->grad);
+        pass->slots[2] = rank_work(p);
+    }
+    uint32_t values = r->at_group_plane + GROUP_VALUE * r->group_words;
+    bool each = p->reduction == WANE_REDUCTION_NONE;
+    return rank_add_emit(p, WANE_ROLE_LOSS, each ? values : RANK_LOSS, each ? p->groups : 1)
+        && rank_add_emit(p, WANE_ROLE_GROUP_LOSS, values, p->groups)
+        && rank_add_emit(p, WANE_ROLE_PAIR_COUNT, RANK_PAIRS_LO, 1)
+        && rank_add_emit(p, WANE_ROLE_STATUS, RANK_STATUS, 8);
+}
+
+static void count_costs(rank_problem *p)
+{
+    wane_plan_info *info = &p->plan->info;
+    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
+        const wane_plan_operand *o = &p->plan->operands[i];
+        uint64_t bytes = wane_dtype_bytes(o->dtype);
+        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
+        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
+    }
+    info->moved_bytes = info->minimal_bytes + 2 * p->plan->workspace_bytes;
+    // groups of equal size; both roles of every pair
+    uint64_t pairs = p->groups > 0 ? (uint64_t)p->items * ((uint64_t)p->items / (uint64_t)p->groups) : 0;
+    info->exps = pairs;
+    info->flops = pairs * 8;
+}
+
+static wane_status plan_ranking(wane_plan *plan)
+{
+    rank_problem p;
+    wane_status status = rank_read_problem(&p, plan);
+    if (status) return status;
+    place_all(&p);
+    status = rank_check_workspace(&p);
+    if (status) return status;
+    bool good = wane_plan_note(plan, "all pairs of a group, both roles: %lld items, %lld groups", (long long)p.items,
+                               (long long)p.groups)
+             && add_groups(&p) && add_pairs(&p) && add_values(&p) && add_outputs(&p);
+    if (!good) return wane_no_memory(plan->context);
+    count_costs(&p);
+    return WANE_OK;
+}
+
+extern const wane_family wane_family_ranking;
+const wane_family wane_family_ranking = {"ranking", statistics_need, plan_ranking};

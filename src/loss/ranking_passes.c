@@ -1,0 +1,81 @@
+// ranking_passes.c - the passes that ranking losses have in common: scans, sums over segments, outputs.
+#include "loss/ranking.h"
+
+wane_pass *rank_add(rank_problem *p, uint16_t kernel, int64_t items) { return wane_plan_add(p->plan, kernel, (uint32_t)items); }
+
+wane_slot rank_slot(const rank_problem *p, int operand)
+{
+    wane_slot slot = {WANE_SLOT_NONE, 0, 0, 0, 0};
+    if (operand < 0) return slot;
+    const wane_plan_operand *o = &p->plan->operands[operand];
+    slot.operand = operand;
+    slot.byte_offset = o->first_byte;
+    slot.byte_length = (uint64_t)(o->end_byte - o->first_byte);
+    slot.origin_bytes = (uint64_t)-o->first_byte;
+    return slot;
+}
+
+wane_slot rank_work(const rank_problem *p)
+{
+    wane_slot slot = {WANE_SLOT_WORKSPACE, 0, 0, p->plan->workspace_bytes, 0};
+    return slot;
+}
+
+// Up over blocks of blocks until one block is left, then down again.
+bool rank_add_scan(rank_problem *p, uint32_t at, int64_t count, uint32_t mode)
+{
+    uint32_t from[8], counts[8], levels = 0, to = p->at_scan;
+    for (uint32_t n = (uint32_t)count; ; levels++) {
+        uint32_t blocks = rank_blocks(n, SCAN_BLOCK);
+        from[levels] = at;
+        counts[levels] = n;
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_SCAN, blocks);
+        if (!pass) return false;
+        uint32_t window[] = {at, n, to, mode | SCAN_UP};
+        memcpy(pass->window + 2, window, sizeof window);
+        pass->slots[0] = rank_work(p);
+        if (blocks == 1) break;
+        at = to;
+        to += blocks;
+        n = blocks;
+    }
+    for (; levels > 0; levels--) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_SCAN, counts[levels - 1]);
+        if (!pass) return false;
+        uint32_t window[] = {from[levels - 1], counts[levels - 1], from[levels], mode};
+        memcpy(pass->window + 2, window, sizeof window);
+        pass->slots[0] = rank_work(p);
+    }
+    return true;
+}
+
+bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind)
+{
+    int64_t count = p->record->sum_count;
+    for (uint32_t level = 0; level < 2 && count >= SUM_BLOCK; level++) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_SUM, rank_blocks(count, SUM_BLOCK));
+        if (!pass) return false;
+        uint32_t window[] = {at, (uint32_t)count, sum, kind, level};
+        memcpy(pass->window + 2, window, sizeof window);
+        pass->slots[0] = rank_work(p);
+        count = rank_blocks(count, SUM_BLOCK);
+    }
+    return true;
+}
+
+// Copies words of the workspace to an output; an i64 is two of them.
+bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t count)
+{
+    if (!rank_wants(p, role) || count == 0) return true;
+    int index = wane_plan_find(p->plan, role);
+    const wane_plan_operand *o = &p->plan->operands[index];
+    bool wide = o->dtype == WANE_DTYPE_I64;
+    wane_pass *pass = rank_add(p, WANE_KERNEL_EMIT, wide ? 2 * count : count);
+    if (!pass) return false;
+    pass->window[2] = first;
+    pass->window[3] = wide || !o->rank ? 1 : (uint32_t)o->strides[0];
+    pass->window[5] = 0xffffffffu;
+    pass->slots[0] = rank_work(p);
+    pass->slots[1] = rank_slot(p, index);
+    return true;
+}
