@@ -9,15 +9,26 @@
 #define RANK_STATUS 8u             // u32[8]
 #define RANK_SCALARS 64u           // words reserved
 
-// ---- planes of the groups, record.group_words each, from record.at_group_plane ----
-#define GROUP_VALUE 0u             // f32: the sum over its pairs, special values as stored bits
-#define GROUP_PAIRS_LO 1u          // u64: pairs
-#define GROUP_PAIRS_HI 2u
-#define GROUP_STATE 3u             // GROUP_*
-#define GROUP_FACTOR 4u            // f32: what its gradients are multiplied with
-#define GROUP_BAD 5u               // bad labels
-#define GROUP_ODD 6u               // scores that are NaN or infinite
-#define GROUP_PLANES 7u
+// ---- what is told of a group, of a part of the groups, and of all: TALLY_COUNTS words ----
+#define TALLY_VALUE 0u             // f32: sum over pairs; of a group, special values as stored bits
+#define TALLY_CLASS 1u             // 1 NaN, 2 +inf; or-ed, the others added
+#define TALLY_PAIRS_LO 2u          // u64: pairs
+#define TALLY_PAIRS_HI 3u
+#define TALLY_LIVE 4u              // groups with a pair that are not dropped
+#define TALLY_STATUS 5u            // eight words of status
+#define TALLY_COUNTS 13u
+
+// ---- planes of the groups, record.group_words each, from record.at_group_plane; first those of the tally ----
+#define GROUP_STATE 13u            // GROUP_*
+#define GROUP_FACTOR 14u           // f32: what its gradients are multiplied with
+#define GROUP_PLANES 15u
+
+#define STATUS_BAD 0u              // bad labels
+#define STATUS_ODD 1u              // scores that are NaN or infinite
+#define STATUS_NONE 3u             // groups without a pair
+#define STATUS_OFFSETS 4u          // bad offsets
+#define STATUS_PAIRS 5u            // bad pairs
+#define STATUS_NAN 6u              // groups that are NaN
 
 #define GROUP_NORMAL 0u
 #define GROUP_NAN 1u               // value and gradients are NaN
@@ -46,17 +57,7 @@
 #define SCAN_UP 1u                 // else down
 #define SCAN_MAX 2u                // else sums
 
-// ---- parts of a reduction over the groups ----
-#define PART_SUM 0u
-#define PART_CLASS 1u              // 1 NaN, 2 +inf
-#define PART_PAIRS_LO 2u
-#define PART_PAIRS_HI 3u
-#define PART_LIVE 4u               // groups with a pair that are not dropped
-#define PART_BAD 5u
-#define PART_ODD 6u
-#define PART_NONE 7u               // groups without a pair
-#define PART_OFFSETS 8u            // bad offsets
-#define PART_NAN 9u                // groups that are NaN
+// ---- parts of a reduction over the groups: a tally in PART_WORDS ----
 #define PART_WORDS 16u
 #define PART_GROUPS 16384u         // groups of one part
 #define REDUCE_PART 0u

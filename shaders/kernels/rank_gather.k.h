@@ -14,7 +14,7 @@ K_FN float gain_of(float label)
 {
     float whole = K_FLOOR(label);
     float power = K_FLT((K_UINT(whole) + 127u) << 23u);
-    return (power - 1.0f) + power * k_expm1((label - whole) * 0.69314718f);
+    return power * k_exp((label - whole) * 0.69314718f) - 1.0f;
 }
 #else
     uint i = K_ITEM;

@@ -14,18 +14,30 @@
     if (!good) end = begin;
     uint flags[2];
     uint pairs[2];
-    segment_pair(K_PASS K_P(at_flags), SUM_OF_FLAGS, SUM_FLAGS, begin, end, flags);
-    segment_pair(K_PASS K_P(at_pairs), SUM_OF_PAIRS, SUM_LONG, begin, end, pairs);
-    float value = segment_float(K_PASS K_P(at_loss), SUM_OF_LOSS, begin, end);
+    uint value[2];
+    segment(K_PASS SUM_FLAGS, K_P(at_flags), SUM_OF_FLAGS, begin, end, flags);
+    segment(K_PASS SUM_LONG, K_P(at_pairs), SUM_OF_PAIRS, begin, end, pairs);
+    segment(K_PASS SUM_FLOAT, K_P(at_loss), SUM_OF_LOSS, begin, end, value);
     bool dropped = !good || flags[1] != 0u;
     bool some = !dropped && (pairs[0] | pairs[1]) != 0u;
-    bool nan_ = some && flags[0] != 0u;
-    uint word = value >= 3.4028235e38f ? K_WORD_INF : K_BITS(value);
-    K_ST(work, group_at(K_PASS GROUP_VALUE, g), nan_ ? K_WORD_NAN : some ? word : 0u);
-    K_ST(work, group_at(K_PASS GROUP_PAIRS_LO, g), some ? pairs[0] : 0u);
-    K_ST(work, group_at(K_PASS GROUP_PAIRS_HI, g), some ? pairs[1] : 0u);
-    K_ST(work, group_at(K_PASS GROUP_STATE, g), dropped ? GROUP_DROPPED : nan_ ? GROUP_NAN : GROUP_NORMAL);
+    bool odd = some && flags[0] != 0u;
+    bool inf = K_FLT(value[0]) >= 3.4028235e38f;
+    uint tally[TALLY_COUNTS];
+    for (uint i = 0u; i < TALLY_COUNTS; i++) tally[i] = 0u;
+    tally[TALLY_VALUE] = odd ? K_WORD_NAN : !some ? 0u : inf ? K_WORD_INF : value[0];
+    tally[TALLY_CLASS] = odd ? 1u : some && inf ? 2u : 0u;
+    tally[TALLY_PAIRS_LO] = some ? pairs[0] : 0u;
+    tally[TALLY_PAIRS_HI] = some ? pairs[1] : 0u;
+    tally[TALLY_LIVE] = some ? 1u : 0u;
+    tally[TALLY_STATUS + STATUS_BAD] = flags[1];
+    tally[TALLY_STATUS + STATUS_ODD] = dropped ? 0u : flags[0];
+    tally[TALLY_STATUS + STATUS_NONE] = !some && !dropped ? 1u : 0u;
+    tally[TALLY_STATUS + STATUS_OFFSETS] = K_LD(work, K_P(at_raw) + g) != begin ? 1u : 0u;
+    // the last offset belongs to no group
+    if (g + 1u == K_P(groups) && K_LD(work, K_P(at_raw) + g + 1u) != K_LD(work, K_P(at_offset) + g + 1u))
+        tally[TALLY_STATUS + STATUS_OFFSETS] += 1u;
+    tally[TALLY_STATUS + STATUS_NAN] = odd ? 1u : 0u;
+    for (uint i = 0u; i < TALLY_COUNTS; i++) K_ST(work, group_at(K_PASS i, g), tally[i]);
+    K_ST(work, group_at(K_PASS GROUP_STATE, g), dropped ? GROUP_DROPPED : odd ? GROUP_NAN : GROUP_NORMAL);
     K_ST(work, group_at(K_PASS GROUP_FACTOR, g), K_BITS(1.0f));
-    K_ST(work, group_at(K_PASS GROUP_BAD, g), flags[1]);
-    K_ST(work, group_at(K_PASS GROUP_ODD, g), flags[0]);
 #endif

@@ -22,7 +22,8 @@
 #define PAIR_SUMS_OF \
     K_INOUT_ARRAY(float, grad, PAIR_SUB), K_INOUT_ARRAY(float, loss, PAIR_SUB), K_INOUT_ARRAY(uint, pairs, PAIR_SUB)
 
-// All items of a sub-block against partner j, every pair of weight 1.
+#if !K_CONSTANTS_FOLD
+// All items of a sub-block against partner j, every pair of weight 1. (Where constants fold, pair_step_weighted is this.)
 K_FN void pair_step(K_CTX uint link, uint j, K_INOUT_ARRAY(float, score, PAIR_SUB), K_INOUT_ARRAY(int, label, PAIR_SUB),
                     PAIR_SUMS_OF)
 {
@@ -40,6 +41,8 @@ K_FN void pair_step(K_CTX uint link, uint j, K_INOUT_ARRAY(float, score, PAIR_SU
     }
 }
 
+#endif
+
 K_FN float pair_size(float x) { return K_SELECT(x < 0.0f, -x, x); }
 
 // D(apart) - D(apart + 1) of two items of the top k, from the table; 0 for others.
@@ -52,41 +55,47 @@ K_FN float pair_apart(K_CTX uint a, uint b)
     return r;
 }
 
-// The weights of the pairs of partner j, whichever of the two is preferred.
+// The weight of a pair of kind `kind`, whichever of the two is preferred: of values v, u, discounts d, e, ranks r, q.
+K_FN float pair_weight_of(K_CTX uint kind, float v, float u, float d, float e, uint r, uint q)
+{
+    float apart = pair_size(v - u);
+    float w = 1.0f;
+    if (kind == WEIGHT_LABEL_DIFF) w = apart;
+    if (kind == WEIGHT_LAMBDA) w = apart * pair_size(d - e);
+    if (kind == WEIGHT_NDCG_LOSS2) w = apart * pair_apart(K_PASS r, q);
+    if (kind == WEIGHT_NDCG_LOSS2PP) w = apart * (K_P(mu) * pair_apart(K_PASS r, q) + pair_size(d - e));
+    if (kind == WEIGHT_PRECISION)
+        w = K_SELECT((r <= K_P(top_k)) != (q <= K_P(top_k)) && (v > 0.0f) != (u > 0.0f), 1.0f, 0.0f);
+    if (kind == WEIGHT_PROFIT) {
+        float far = k_log(1.0f + K_SELECT(apart < 1.7e38f, apart, 1.7e38f));
+        w = K_SELECT(apart < 1.0f, k_log1p(K_SELECT(apart < 1.0f, apart, 1.0f)), far);
+    }
+    return w;
+}
+
+#if K_CONSTANTS_FOLD
+#define PAIR_KINDS(X) X(PAIR_KIND)
+#else
+#define PAIR_KINDS(X) X(0u) X(1u) X(2u) X(4u) X(5u) X(6u) X(7u)
+#endif
+
+// The weights of the pairs of partner j; in C one loop a kind, so that each vectorises.
 K_FN void pair_weigh(K_CTX uint j, PAIR_TRAITS_OF, K_INOUT_ARRAY(float, w, PAIR_SUB))
 {
-    float v = 0.0f;
-    float d = 0.0f;
+    float u = 0.0f;
+    float e = 0.0f;
     float own = 1.0f;
-    uint r = 0u;
-    if (PAIR_VALUED) v = K_FLT(K_LD(work, K_P(at_value) + j));
+    uint q = 0u;
+    if (PAIR_VALUED) u = K_FLT(K_LD(work, K_P(at_value) + j));
     if (PAIR_RANKED) {
-        d = K_FLT(K_LD(work, K_P(at_discount) + j));
-        r = K_LD(work, K_P(at_rank) + j);
+        e = K_FLT(K_LD(work, K_P(at_discount) + j));
+        q = K_LD(work, K_P(at_rank) + j);
     }
     if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) own = K_FLT(K_LD(work, K_P(at_weight) + j));
-    if (PAIR_KIND == WEIGHT_NONE)
-        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = 1.0f;
-    if (PAIR_KIND == WEIGHT_LABEL_DIFF)
-        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size(value[s] - v);
-    if (PAIR_KIND == WEIGHT_LAMBDA)
-        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size((value[s] - v) * (discount[s] - d));
-    if (PAIR_KIND == WEIGHT_NDCG_LOSS2)
-        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_size(value[s] - v) * pair_apart(K_PASS rank[s], r);
-    if (PAIR_KIND == WEIGHT_NDCG_LOSS2PP)
-        for (uint s = 0u; s < PAIR_SUB; s++)
-            w[s] = pair_size(value[s] - v) * (K_P(mu) * pair_apart(K_PASS rank[s], r) + pair_size(discount[s] - d));
-    if (PAIR_KIND == WEIGHT_PRECISION)
-        for (uint s = 0u; s < PAIR_SUB; s++) {
-            bool split = (rank[s] <= K_P(top_k)) != (r <= K_P(top_k));
-            w[s] = K_SELECT(split && (value[s] > 0.0f) != (v > 0.0f), 1.0f, 0.0f);
-        }
-    if (PAIR_KIND == WEIGHT_PROFIT)
-        for (uint s = 0u; s < PAIR_SUB; s++) {
-            float apart = pair_size(value[s] - v);
-            float near = k_log1p(K_SELECT(apart < 1.0f, apart, 1.0f));
-            w[s] = K_SELECT(apart < 1.0f, near, k_log(1.0f + K_SELECT(apart < 1.7e38f, apart, 1.7e38f)));
-        }
+#define PAIR_WEIGH(kind)          \
+    if (PAIR_KIND == kind)        \
+        for (uint s = 0u; s < PAIR_SUB; s++) w[s] = pair_weight_of(K_PASS kind, value[s], u, discount[s], e, rank[s], q);
+    PAIR_KINDS(PAIR_WEIGH)
     if ((K_C(pair_weight) & WEIGHT_OF_ITEMS) != 0u) {
         int level = K_INT(K_LD(work, K_P(at_label) + j));
         for (uint s = 0u; s < PAIR_SUB; s++) w[s] = w[s] * K_SELECT(label[s] > level, weight[s], own);
@@ -180,9 +189,12 @@ K_FN void pair_run(K_CTX uint begin, uint end, PAIR_ITEMS_OF, PAIR_SUMS_OF)
         for (uint s = 0u; s < PAIR_SUB; s++) {
             block_grad[s] = 0.0f; block_loss[s] = 0.0f;
         }
+#if !K_CONSTANTS_FOLD
         if (K_C(pair_weight) == WEIGHT_NONE) {
             PAIR_LINKS(PAIR_STEPS)
-        } else {
+        } else
+#endif
+        {
             for (uint j = first; j < stop; j++) pair_step_weighted(K_PASS j, PAIR_ITEMS_PASS, block_grad, block_loss, pairs);
         }
         bool last = stop == end || stop % (PAIR_BLOCK * 1024u) == 0u;

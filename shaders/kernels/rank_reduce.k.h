@@ -1,6 +1,5 @@
-// Sums over the groups in the order of 128 virtual lanes, then pairwise. REDUCE_PART: one group, PART_GROUPS of the
-// groups into a part. REDUCE_ALL: one group in all, window.count parts into the scalars. NaN and infinite values are
-// or-ed as classes, not summed.
+// Adds the groups' tallies in the order of 128 virtual lanes, then pairwise. REDUCE_PART: one group, PART_GROUPS of the
+// groups into a part. REDUCE_ALL: one group in all, window.count parts into the scalars.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "rank.h"
@@ -8,135 +7,86 @@
 #include "rank_item.h"
 
 #define TALLY_LANES 128u
-#define TALLY_COUNTS 10u                   // PART_* of a part; the sum's place is not used
 
-// Adds b to a, both u64 as two counts.
-K_FN void tally_add(K_CTX K_INOUT_ARRAY(uint, count, K_OWN * TALLY_COUNTS), uint s, uint i, uint low, uint high)
+K_FN float pairs_float(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f + K_FLOAT(low); }
+
+// What tally word i becomes when `more` joins it; `low` is the sum of the word before it, of which more_low was added.
+K_FN uint tally_join(uint i, uint word, uint more, uint low, uint more_low)
 {
-    uint at = s * TALLY_COUNTS + i;
-    count[at] += low;
-    count[at + 1u] += high + (count[at] < low ? 1u : 0u);
+    uint r = word + more;
+    if (i == TALLY_CLASS) r = word | more;
+    if (i == TALLY_PAIRS_HI && low < more_low) r += 1u;
+    if (i == TALLY_VALUE) r = K_BITS(k_clamp(K_FLT(word) + K_FLT(more)));
+    return r;
 }
 
-K_FN float pair_float(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f + K_FLOAT(low); }
-
-// One group of the problem.
-K_FN float tally_group(K_CTX K_INOUT_ARRAY(uint, count, K_OWN * TALLY_COUNTS), uint s, uint g)
+// The tally of a group or a part, its value ready to be added: NaN and infinities are classes.
+K_FN void tally_load(K_CTX bool parts, uint index, K_INOUT_ARRAY(uint, more, TALLY_COUNTS))
 {
-    uint word = K_LD(work, group_at(K_PASS GROUP_VALUE, g));
-    uint low = K_LD(work, group_at(K_PASS GROUP_PAIRS_LO, g));
-    uint high = K_LD(work, group_at(K_PASS GROUP_PAIRS_HI, g));
-    uint state = K_LD(work, group_at(K_PASS GROUP_STATE, g));
-    bool finite = (word & 0x7fffffffu) < K_WORD_INF;
-    bool some = (low | high) != 0u;
-    uint at = s * TALLY_COUNTS;
-    count[at + PART_CLASS] |= finite ? 0u : (word & 0x7fffffffu) == K_WORD_INF ? 2u : 1u;
-    tally_add(K_PASS count, s, PART_PAIRS_LO, low, high);
-    count[at + PART_LIVE] += some ? 1u : 0u;
-    count[at + PART_BAD] += K_LD(work, group_at(K_PASS GROUP_BAD, g));
-    count[at + PART_ODD] += state != GROUP_DROPPED ? K_LD(work, group_at(K_PASS GROUP_ODD, g)) : 0u;
-    count[at + PART_NONE] += !some && state == GROUP_NORMAL ? 1u : 0u;
-    count[at + PART_NAN] += state == GROUP_NAN ? 1u : 0u;
-    float value = finite ? K_FLT(word) : 0.0f;
-    if (K_P(reduction) == RANK_GROUP_MEAN && some) value = value / pair_float(low, high);
-    return value;
-}
-
-K_FN float tally_part(K_CTX K_INOUT_ARRAY(uint, count, K_OWN * TALLY_COUNTS), uint s, uint part)
-{
-    uint from = K_P(at_parts) + part * PART_WORDS;
-    count[s * TALLY_COUNTS + PART_CLASS] |= K_LD(work, from + PART_CLASS);
-    tally_add(K_PASS count, s, PART_PAIRS_LO, K_LD(work, from + PART_PAIRS_LO), K_LD(work, from + PART_PAIRS_HI));
-    for (uint i = PART_LIVE; i < TALLY_COUNTS; i++) count[s * TALLY_COUNTS + i] += K_LD(work, from + i);
-    return K_FLT(K_LD(work, from + PART_SUM));
-}
-
-// Merges the virtual lanes into element 0 of `sum`, and of each TALLY_LANES of `count`.
-K_FN void tally_merge(K_CTX K_INOUT_ARRAY(float, sum, K_OWN), K_INOUT_ARRAY(uint, count, K_OWN * TALLY_COUNTS))
-{
-    for (uint s = 0u; s < K_OWN; s++) {
-        uint v = s * K_LANES + K_LANE;
-        if (v < TALLY_LANES) {
-            K_SS(sum, v, sum[s]);
-            for (uint i = 0u; i < TALLY_COUNTS; i++) K_SS(count, i * TALLY_LANES + v, count[s * TALLY_COUNTS + i]);
-        }
+    for (uint i = 0u; i < TALLY_COUNTS; i++) {
+        uint at = parts ? K_P(at_parts) + index * PART_WORDS + i : group_at(K_PASS i, index);
+        more[i] = K_LD(work, at);
     }
-    K_BARRIER();
-    for (uint w = TALLY_LANES / 2u; w > 0u; w >>= 1u) {
-        for (uint v = K_LANE; v < w; v += K_LANES) {
-            K_SS(sum, v, k_clamp(K_SL(sum, v) + K_SL(sum, v + w)));
-            uint at = PART_CLASS * TALLY_LANES + v;
-            K_SS(count, at, K_SL(count, at) | K_SL(count, at + w));
-            at = PART_PAIRS_LO * TALLY_LANES + v;
-            uint low = K_SL(count, at + w);
-            uint total = K_SL(count, at) + low;
-            K_SS(count, at, total);
-            at = PART_PAIRS_HI * TALLY_LANES + v;
-            K_SS(count, at, K_SL(count, at) + K_SL(count, at + w) + (total < low ? 1u : 0u));
-            for (uint i = PART_LIVE; i < TALLY_COUNTS; i++)
-                K_SS(count, i * TALLY_LANES + v, K_SL(count, i * TALLY_LANES + v) + K_SL(count, i * TALLY_LANES + v + w));
-        }
-        K_BARRIER();
+    if (!parts) {
+        if (more[TALLY_CLASS] != 0u) more[TALLY_VALUE] = 0u;
+        float pairs = pairs_float(more[TALLY_PAIRS_LO], more[TALLY_PAIRS_HI]);
+        if (K_P(reduction) == RANK_GROUP_MEAN && pairs > 0.0f) more[TALLY_VALUE] = K_BITS(K_FLT(more[TALLY_VALUE]) / pairs);
     }
 }
 
-K_FN uint tally_count(K_CTX uint i) { return K_SL(count, i * TALLY_LANES); }
-
-// The scalars, from what tally_merge left.
-K_FN void finish(K_CTX float total)
+// The scalars, from what stands in element 0 of each TALLY_LANES of `count`.
+K_FN void finish(K_CTX uint spare)
 {
-    uint class_ = tally_count(K_PASS PART_CLASS);
-    uint low = tally_count(K_PASS PART_PAIRS_LO);
-    uint high = tally_count(K_PASS PART_PAIRS_HI);
-    uint live = tally_count(K_PASS PART_LIVE);
+    uint class_ = K_SL(count, TALLY_CLASS * TALLY_LANES);
+    uint low = K_SL(count, TALLY_PAIRS_LO * TALLY_LANES);
+    uint high = K_SL(count, TALLY_PAIRS_HI * TALLY_LANES);
     float d = 1.0f;
-    if (K_P(reduction) == RANK_MEAN) d = pair_float(low, high);
-    if (K_P(reduction) == RANK_GROUP_MEAN) d = K_FLOAT(live);
+    if (K_P(reduction) == RANK_MEAN) d = pairs_float(low, high);
+    if (K_P(reduction) == RANK_GROUP_MEAN) d = K_FLOAT(K_SL(count, TALLY_LIVE * TALLY_LANES));
+    float total = K_FLT(K_SL(count, TALLY_VALUE * TALLY_LANES));
     float loss = d > 0.0f ? total / d : 0.0f;
     uint word = loss >= 3.4028235e38f || (class_ & 2u) != 0u ? K_WORD_INF : K_BITS(loss);
     K_ST(work, RANK_LOSS, (class_ & 1u) != 0u ? K_WORD_NAN : word);
     K_ST(work, RANK_PAIRS_LO, low);
     K_ST(work, RANK_PAIRS_HI, high);
     K_ST(work, RANK_FACTOR, K_BITS(d > 0.0f ? 1.0f / d : 0.0f));
-    K_ST(work, RANK_STATUS, tally_count(K_PASS PART_BAD));
-    K_ST(work, RANK_STATUS + 1u, tally_count(K_PASS PART_ODD));
-    K_ST(work, RANK_STATUS + 2u, 0u);
-    K_ST(work, RANK_STATUS + 3u, tally_count(K_PASS PART_NONE));
-    K_ST(work, RANK_STATUS + 4u, tally_count(K_PASS PART_OFFSETS));
-    K_ST(work, RANK_STATUS + 5u, 0u);
-    K_ST(work, RANK_STATUS + 6u, tally_count(K_PASS PART_NAN));
-    K_ST(work, RANK_STATUS + 7u, 0u);
+    for (uint i = 0u; i < 8u; i++) K_ST(work, RANK_STATUS + i, K_SL(count, (TALLY_STATUS + i) * TALLY_LANES) + spare);
 }
 #else
-    float sum[K_OWN];
-    uint count[K_OWN * TALLY_COUNTS];
+    uint more[TALLY_COUNTS];
     bool parts = K_W(mode) == REDUCE_ALL;
     uint begin = parts ? 0u : K_ITEM * PART_GROUPS;
     uint end = parts ? K_W(count) : K_MIN(begin + PART_GROUPS, K_P(groups));
-    for (uint i = 0u; i < K_OWN * TALLY_COUNTS; i++) count[i] = 0u;
-    for (uint s = 0u; s < K_OWN; s++) {
-        sum[s] = 0.0f;
-        for (uint i = begin + s * K_LANES + K_LANE; i < end && s * K_LANES + K_LANE < TALLY_LANES; i += TALLY_LANES) {
-            if (parts) {
-                sum[s] = k_clamp(sum[s] + tally_part(K_PASS count, s, i));
-            } else {
-                sum[s] = k_clamp(sum[s] + tally_group(K_PASS count, s, i));
-                bool bad = K_LD(work, K_P(at_raw) + i) != K_LD(work, K_P(at_offset) + i);
-                count[s * TALLY_COUNTS + PART_OFFSETS] += bad ? 1u : 0u;
+    for (uint v = K_LANE; v < TALLY_LANES; v += K_LANES) {
+        uint sum[TALLY_COUNTS];
+        for (uint i = 0u; i < TALLY_COUNTS; i++) sum[i] = 0u;
+        for (uint at = begin + v; at < end; at += TALLY_LANES) {
+            tally_load(K_PASS parts, at, more);
+            for (uint i = 0u; i < TALLY_COUNTS; i++)
+                sum[i] = tally_join(i, sum[i], more[i], i > 0u ? sum[i - 1u] : 0u, i > 0u ? more[i - 1u] : 0u);
+        }
+        for (uint i = 0u; i < TALLY_COUNTS; i++) K_SS(count, i * TALLY_LANES + v, sum[i]);
+    }
+    K_BARRIER();
+    for (uint w = TALLY_LANES / 2u; w > 0u; w >>= 1u) {
+        for (uint v = K_LANE; v < w; v += K_LANES) {
+            uint low = 0u;
+            uint more_low = 0u;
+            for (uint i = 0u; i < TALLY_COUNTS; i++) {
+                uint added = K_SL(count, i * TALLY_LANES + v + w);
+                low = tally_join(i, K_SL(count, i * TALLY_LANES + v), added, low, more_low);
+                more_low = added;
+                K_SS(count, i * TALLY_LANES + v, low);
             }
         }
+        K_BARRIER();
     }
-    tally_merge(K_PASS sum, count);
     if (K_LANE == 0u) {
         if (parts) {
-            finish(K_PASS K_SL(sum, 0u));
+            finish(K_PASS 0u);
         } else {
-            uint to = K_P(at_parts) + K_ITEM * PART_WORDS;
-            K_ST(work, to + PART_SUM, K_BITS(K_SL(sum, 0u)));
-            for (uint i = PART_CLASS; i < TALLY_COUNTS; i++) K_ST(work, to + i, tally_count(K_PASS i));
-            // the last offset belongs to no group
-            if (end == K_P(groups) && K_LD(work, K_P(at_raw) + end) != K_LD(work, K_P(at_offset) + end))
-                K_ST(work, to + PART_OFFSETS, tally_count(K_PASS PART_OFFSETS) + 1u);
+            for (uint i = 0u; i < TALLY_COUNTS; i++)
+                K_ST(work, K_P(at_parts) + K_ITEM * PART_WORDS + i, K_SL(count, i * TALLY_LANES));
         }
     }
 #endif

@@ -7,17 +7,11 @@
 #else
     uint begin = K_ITEM * SUM_BLOCK;
     uint end = K_MIN(begin + SUM_BLOCK, K_W(count));
-    bool words = K_W(level) == 0u;
-    uint from = words ? K_W(at) : level_at(K_PASS K_W(sum), 0u);
+    uint r[2];
+    r[0] = 0u;
+    r[1] = 0u;
+    chain(K_PASS K_W(kind), K_W(level), words_at(K_PASS K_W(at), K_W(sum), K_W(level)), begin, end, r);
     uint to = level_at(K_PASS K_W(sum), K_W(level)) + K_ITEM * SUM_WORDS;
-    if (K_W(kind) == SUM_FLOAT) {
-        K_ST(work, to, K_BITS(chain_float(K_PASS from, words ? 1u : SUM_WORDS, begin, end)));
-    } else {
-        uint r[2];
-        r[0] = 0u;
-        r[1] = 0u;
-        chain_pair(K_PASS from, words ? 1u : SUM_WORDS, K_W(kind), words, begin, end, r);
-        K_ST(work, to, r[0]);
-        K_ST(work, to + 1u, r[1]);
-    }
+    K_ST(work, to, r[0]);
+    K_ST(work, to + 1u, r[1]);
 #endif

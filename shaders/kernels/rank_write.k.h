@@ -10,8 +10,8 @@ K_FN float group_factor(K_CTX uint g)
 {
     float f = K_FLT(K_LD(work, group_at(K_PASS GROUP_FACTOR, g))) * K_FLT(K_LD(work, RANK_FACTOR));
     if (K_P(reduction) == RANK_GROUP_MEAN) {
-        float pairs = K_FLOAT(K_LD(work, group_at(K_PASS GROUP_PAIRS_HI, g))) * 4294967296.0f
-                    + K_FLOAT(K_LD(work, group_at(K_PASS GROUP_PAIRS_LO, g)));
+        float pairs = K_FLOAT(K_LD(work, group_at(K_PASS TALLY_PAIRS_HI, g))) * 4294967296.0f
+                    + K_FLOAT(K_LD(work, group_at(K_PASS TALLY_PAIRS_LO, g)));
         f = pairs > 0.0f ? f / pairs : 0.0f;
     }
     if ((K_P(flags) & RANK_HAS_UPSTREAM) != 0u) {

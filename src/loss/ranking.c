@@ -116,7 +116,7 @@ static bool add_outputs(rank_problem *p)
         pass->slots[1] = rank_slot(p, p->grad);
         pass->slots[2] = rank_work(p);
     }
-    uint32_t values = r->at_group_plane + GROUP_VALUE * r->group_words;
+    uint32_t values = r->at_group_plane + TALLY_VALUE * r->group_words;
     bool each = p->reduction == WANE_REDUCTION_NONE;
     return rank_add_emit(p, WANE_ROLE_LOSS, each ? values : RANK_LOSS, each ? p->groups : 1)
         && rank_add_emit(p, WANE_ROLE_GROUP_LOSS, values, p->groups)
