@@ -69,6 +69,8 @@ typedef struct body_kernel {
 // Every kernel for a group of `lanes` (1, 4, 7, 64 or 128) in the order of kernels.def, or NULL.
 const body_kernel *const *body_kernels_for(uint32_t lanes, uint32_t *count);
 const body_kernel *body_kernel_find(const char *name, uint32_t lanes);
+// From here on this one is found in the place of the kernel of its name and lanes; NULL: none is.
+void body_kernel_replace(const body_kernel *kernel);
 
 // Runs one pass.
 void body_call_kernel(const body_kernel *kernel, const body_call *call);

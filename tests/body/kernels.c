@@ -41,8 +41,13 @@ const body_kernel *const *body_kernels_for(uint32_t lanes, uint32_t *count)
     }
 }
 
+static const body_kernel *replacement;
+
+void body_kernel_replace(const body_kernel *kernel) { replacement = kernel; }
+
 const body_kernel *body_kernel_find(const char *name, uint32_t lanes)
 {
+    if (replacement && replacement->lanes == lanes && strcmp(replacement->name, name) == 0) return replacement;
     uint32_t count;
     const body_kernel *const *table = body_kernels_for(lanes, &count);
     for (uint32_t i = 0; table && i < count; i++)

@@ -240,6 +240,7 @@ typedef struct conform_options {
     bool full, list, tap, digest, no_fork, verbose;
     uint64_t seed;
     uint32_t threads, jobs;
+    size_t stop_after;                      // failures; 0: never
     double timeout;
 } conform_options;
 
@@ -247,10 +248,10 @@ typedef struct conform_sink {
     void *user;
     void (*head)(void *user, const char *text);
     void (*starts)(void *user, size_t index);
-    void (*ends)(void *user, size_t index, const conform_result *result);
+    bool (*ends)(void *user, size_t index, const conform_result *result);     // whether to go on
 } conform_sink;
 
-enum { RUN_DONE, RUN_NO_DEVICE, RUN_INTERRUPTED };
+enum { RUN_DONE, RUN_NO_DEVICE, RUN_INTERRUPTED, RUN_STOPPED };    // STOPPED: --stop-after
 
 // Each case ends in one call of `ends`, whatever it does to the process it runs in; with --jobs in any order. `error` says
 // why there is no device, or none any more.

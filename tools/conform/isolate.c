@@ -54,7 +54,10 @@ static int run_here(const conform_options *options, const conform_list *list, co
             conform_result result;
             sink->starts(sink->user, i);
             run_timed(&session, options->mode, &list->cases[i], &result);
-            sink->ends(sink->user, i, &result);
+            if (!sink->ends(sink->user, i, &result)) {
+                ended = RUN_STOPPED;
+                break;
+            }
             if (session.lost && !reopen(&session, options)) {
                 snprintf(error, error_bytes, "the device is lost after %zu of %zu cases", i + 1, list->count);
                 ended = RUN_NO_DEVICE;
@@ -208,7 +211,7 @@ static void lost(parent *p, worker *w, conform_outcome outcome, const char *mess
     result.outcome = outcome;
     result.seconds = conform_now() - w->since;
     snprintf(result.message, sizeof result.message, "%s", message);
-    p->sink->ends(p->sink->user, w->next, &result);
+    if (!p->sink->ends(p->sink->user, w->next, &result)) p->ended = RUN_STOPPED;
     w->next += p->jobs;
 }
 
@@ -245,7 +248,7 @@ static void ends(parent *p, worker *w, bool timeout)
     bool over = w->next >= p->list->count;
     if (over && !clean) w->next -= p->jobs;     // it died while closing: the last case is judged once more
     if (!(over ? clean : again)) lost(p, w, timeout ? OUTCOME_TIMEOUT : OUTCOME_CRASH, how);
-    if (w->next < p->list->count) spawn(p, w);
+    if (w->next < p->list->count && p->ended == RUN_DONE) spawn(p, w);
 }
 
 static void heard(parent *p, worker *w)
@@ -263,7 +266,7 @@ static void heard(parent *p, worker *w)
         if (!p->has_head) p->sink->head(p->sink->user, r->is.text);
         w->opened = p->has_head = true;
     } else {
-        p->sink->ends(p->sink->user, r->index, &r->is.result);
+        if (!p->sink->ends(p->sink->user, r->index, &r->is.result)) p->ended = RUN_STOPPED;
         w->next = r->index + p->jobs;
     }
     starts(p, w);

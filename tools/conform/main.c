@@ -37,6 +37,7 @@ static const char help_text[] =
     "  --digest       prints a hash of all outputs' bits, to compare runs, thread counts, subgroup sizes\n"
     "  --threads N    threads of the CPU's pool\n"
     "  --timeout S    seconds for a case; default 120\n"
+    "  --stop-after N ends the run after N failures\n"
     "  --no-fork      one process: for debuggers, sanitizers and drivers that do not like to be forked\n"
     "  --verbose      a line for each case\n"
     "  --help, --version\n"
@@ -94,10 +95,11 @@ static int take_value(conform_options *o, const char *name, const char *value)
         return usage("--mode is test, grad, perf or support, not", value ? value : "nothing");
     }
     const struct { const char *name; double lowest, highest; bool whole; } numbers[] = {
-        {"--seed", 0, 0x1p53, true}, {"--threads", 1, 1e6, true}, {"--jobs", 1, 256, true}, {"--timeout", 0.001, 1e6, false}};
+        {"--seed", 0, 0x1p53, true}, {"--threads", 1, 1e6, true}, {"--jobs", 1, 256, true}, {"--timeout", 0.001, 1e6, false},
+        {"--stop-after", 1, 1e9, true}};
     int which = 0;
-    while (which < 4 && strcmp(name, numbers[which].name) != 0) which++;
-    if (which == 4) return usage("unknown argument", name);
+    while (which < 5 && strcmp(name, numbers[which].name) != 0) which++;
+    if (which == 5) return usage("unknown argument", name);
     if (!value) return usage("a value is missing after", name);
     bool fits = parse_number(value, numbers[which].lowest, numbers[which].highest, &number);
     if (!fits || (numbers[which].whole && number != floor(number))) {
@@ -109,6 +111,7 @@ static int take_value(conform_options *o, const char *name, const char *value)
     if (which == 1) o->threads = (uint32_t)number;
     if (which == 2) o->jobs = (uint32_t)number;
     if (which == 3) o->timeout = number;
+    if (which == 4) o->stop_after = (size_t)number;
     return 0;
 }
 

@@ -67,10 +67,16 @@ static void reproduce(const conform_report *r, size_t index, char *text, size_t 
 
 // ---- files ----
 
-static void junit_head(conform_report *r)
+static size_t failures(const conform_report *r)
 {
     size_t failed = 0;
     for (int i = 0; i < OUTCOME_COUNT; i++) failed += conform_bad((conform_outcome)i) ? r->counts[i] : 0;
+    return failed;
+}
+
+static void junit_head(conform_report *r)
+{
+    size_t failed = failures(r);
     rewind(r->junit);
     fprintf(r->junit, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
             "<testsuite name=\"wane-conform\" tests=\"%08llu\" failures=\"%08llu\" errors=\"00000000\" skipped=\"%08llu\">\n",
@@ -295,13 +301,14 @@ static void record_waiting(conform_report *r)
 }
 
 // Reports are in the order of the list, whatever the order of the ends.
-static void on_end(void *user, size_t index, const conform_result *result)
+static bool on_end(void *user, size_t index, const conform_result *result)
 {
     conform_report *r = user;
     r->ended++;
     r->waiting[index] = malloc(sizeof *result);
     if (r->waiting[index]) *r->waiting[index] = *result;
     while (r->next < r->list->count && r->waiting[r->next]) record_waiting(r);
+    return !r->options->stop_after || failures(r) < r->options->stop_after;
 }
 
 conform_sink conform_report_sink(conform_report *report)
@@ -360,8 +367,7 @@ int conform_report_close(conform_report *r, int ended, const char *error)
     close_file(r, r->csv, r->options->csv);
     if (ended == RUN_NO_DEVICE && !r->done) return 3;
     print_summary(r);
-    size_t failed = 0;
-    for (int i = 0; i < OUTCOME_COUNT; i++) failed += conform_bad((conform_outcome)i) ? r->counts[i] : 0;
+    size_t failed = failures(r);
     fprintf(r->text, "%llu passed, %llu failed, %llu skipped\n", (unsigned long long)r->counts[OUTCOME_PASS],
             (unsigned long long)failed, (unsigned long long)r->counts[OUTCOME_SKIP]);
     fflush(r->text);
