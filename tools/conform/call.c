@@ -241,6 +241,13 @@ static void check_statistics(conform_call *k, const conform_tensor *t)
             conform_fail(k->run->result, "%s: statistics[%lld, %lld] was not written", k->name, (long long)plane, (long long)row);
             return;
         }
+    if (!k->run->c->family->wrong_statistics) return;
+    double *loaded = malloc((size_t)(t->count + 1) * sizeof *loaded);
+    if (!loaded) return;
+    conform_tensor_load(t, loaded);
+    const char *wrong = k->run->c->family->wrong_statistics(k->run, loaded);
+    if (wrong) conform_fail(k->run->result, "%s: statistics: %s", k->name, wrong);
+    free(loaded);
 }
 
 double conform_now(void)

@@ -23,6 +23,8 @@ typedef struct conform_family {
     // statistics cannot make.
     uint32_t (*more_planes)(const conform_case *c);
     uint64_t (*not_from_statistics)(const conform_run *run);
+    // What the planes must say that no output shows; loaded is their contents. NULL, or what is wrong (a static text).
+    const char *(*wrong_statistics)(const conform_run *run, const double *loaded);
     // The error of an element that is outside of its tolerance, in tolerances, if the family knows a reason; else `error`.
     double (*lenient_error)(const conform_run *run, const conform_tensor *t, int64_t index, double got, double error);
     void (*figures)(conform_run *run);      // of a case with `figures`

@@ -310,6 +310,26 @@ static uint32_t more_planes(const conform_case *c)
     return c->cols % 2 && entropy ? (uint32_t)WANE_STATISTIC_SUM_EXP_X : 0;
 }
 
+// Flags are the plane of bit 3 of the mask: as many rows are bad (64), ignored (128), NaN (1) or +inf (2) as the oracle counts.
+static const char *wrong_statistics(const conform_run *run, const double *loaded)
+{
+    const oracle_array *status = &run->problem.out[WANE_ROLE_STATUS], *valid = &run->problem.out[WANE_ROLE_VALID_COUNT];
+    if (!(run->statistics_mask & WANE_STATISTIC_FLAGS) || !status->data) return NULL;
+    const double *flags = loaded + run->c->rows * (int64_t)wane_statistics_plane_count(run->statistics_mask & (WANE_STATISTIC_FLAGS - 1));
+    double bad = 0, ignored = 0, poisoned = 0;
+    for (int64_t row = 0; row < run->c->rows; row++) {
+        if (!(flags[row] >= 0 && flags[row] <= 255) || flags[row] != floor(flags[row])) return "flags are no integer of 0..255";
+        int f = (int)flags[row];
+        bad += (f & 64) != 0;
+        ignored += (f & 128) != 0;
+        poisoned += (f & 3) != 0 && !(f & 192);
+    }
+    if (bad != status->data[0]) return "the flags count other bad labels than there are";
+    if (poisoned != status->data[1]) return "the flags count other rows with NaN or +inf than there are";
+    if (valid->data && ignored + bad + valid->data[0] != (double)run->c->rows) return "the flags count other ignored rows than there are";
+    return NULL;
+}
+
 static uint64_t not_from_statistics(const conform_run *run)
 {
     uint64_t entropy = run->statistics_mask & WANE_STATISTIC_SUM_EXP_X ? 0 : CONFORM_BIT(WANE_ROLE_ENTROPY);
@@ -443,6 +463,7 @@ const conform_family conform_family_softmax = {
     .fill = softmax_fill,
     .more_planes = more_planes,
     .not_from_statistics = not_from_statistics,
+    .wrong_statistics = wrong_statistics,
     .lenient_error = lenient_error,
     .figures = measure,
 };
