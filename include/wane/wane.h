@@ -165,6 +165,13 @@ enum {
     WANE_LINK_LOGISTIC = 0, WANE_LINK_HINGE = 1, WANE_LINK_SQUARED_HINGE = 2, WANE_LINK_EXPONENTIAL = 3,
     WANE_LINK_SQUARE = 4, WANE_LINK_SMOOTH_ZERO_ONE = 5
 };
+// Of WANE_PARAM_PAIR_WEIGHT.
+enum {
+    WANE_PAIR_WEIGHT_NONE = 0, WANE_PAIR_WEIGHT_LABEL_DIFF = 1, WANE_PAIR_WEIGHT_LAMBDA = 2,
+    WANE_PAIR_WEIGHT_NDCG_LOSS1 = 3, WANE_PAIR_WEIGHT_NDCG_LOSS2 = 4, WANE_PAIR_WEIGHT_NDCG_LOSS2PP = 5,
+    WANE_PAIR_WEIGHT_PRECISION = 6, WANE_PAIR_WEIGHT_PROFIT = 7
+};
+enum { WANE_SCOPE_ALL = 0, WANE_SCOPE_GROUP = 1 };     // of WANE_PARAM_SCOPE
 
 typedef enum wane_loss {
     WANE_LOSS_NONE = 0,
@@ -187,6 +194,24 @@ typedef enum wane_loss {
 //        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
 // Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
 // grad_linear_bias in place of grad_logits; the others are those of the softmax family.
+// Roles of the ranking family (items are the elements of `scores`, groups those that `offsets` makes):
+//   in   scores f32, f16 or bf16 [items]; labels f32 or i32 [items], the larger the better;
+//        offsets i32 or i64 [groups + 1]: group g is items offsets[g] .. offsets[g + 1]; absent: one group of all;
+//        weight [items], of the preferred item of a pair;
+//        upstream: [1] for mean, sum and group_mean, [groups] for none, absent means 1
+//   out  loss [1], or [groups] for none; group_loss [groups]: the sum over the group's pairs;
+//        grad_scores [items], of the scores' type or f32; pair_count i64 [1];
+//        ndcg [groups] at k, 0 where no label is above 0; auc [1]: ties count half, with scope = group the mean over groups
+//        with a pair; status u32 [8]: bad labels, scores that are NaN or infinite, 0, groups without a pair, bad offsets,
+//        bad pairs, groups made NaN, 0
+//   A pair is two items i, j of a group with label_i > label_j (ndcg_loss1: all ordered pairs of a group with two labels).
+//   mean divides by the number of pairs, group_mean each group by its own and then by the groups that have one. Pair
+//   weights are constants in the gradient. Ranks are those of a stable descending sort: ties keep input order.
+//   A score that is NaN or infinite makes its group's value, ndcg and gradients NaN, and no other group's. A label that is
+//   NaN or infinite, or outside of 0..30 where gains 2^label - 1 are made of it (ndcg, lambda, ndcg_loss*), is bad: its group
+//   counts nowhere, with value and gradients 0. So do the groups on both sides of a bad offset: negative, past the items, or
+//   below an earlier good one. Work grows with the sum of the squares of group sizes (ndcg alone: n log n), memory with items.
+//   Every operand, and the workspace of some 10 to 20 words an item, must fit max_window_bytes: else TOO_LARGE.
 typedef enum wane_role {
     WANE_ROLE_NONE = 0,
 #define WANE_ROLE(id, NAME, name) WANE_ROLE_##NAME = id,

@@ -5,6 +5,7 @@
 #define RANK_LOSS 0u               // f32
 #define RANK_PAIRS_LO 1u           // u64: pairs of all groups
 #define RANK_PAIRS_HI 2u
+#define RANK_AUC 4u                // f32
 #define RANK_FACTOR 3u             // f32: what the reduction multiplies every gradient with
 #define RANK_STATUS 8u             // u32[8]
 #define RANK_SCALARS 64u           // words reserved
@@ -16,12 +17,14 @@
 #define TALLY_PAIRS_HI 3u
 #define TALLY_LIVE 4u              // groups with a pair that are not dropped
 #define TALLY_STATUS 5u            // eight words of status
-#define TALLY_COUNTS 13u
+#define TALLY_AUC 13u              // f32: sum over groups
+#define TALLY_COUNTS 14u
 
 // ---- planes of the groups, record.group_words each, from record.at_group_plane; first those of the tally ----
-#define GROUP_STATE 13u            // GROUP_*
-#define GROUP_FACTOR 14u           // f32: what its gradients are multiplied with
-#define GROUP_PLANES 15u
+#define GROUP_STATE 14u            // GROUP_*
+#define GROUP_FACTOR 15u           // f32: what its gradients are multiplied with
+#define GROUP_NDCG 16u             // f32
+#define GROUP_PLANES 17u
 
 #define STATUS_BAD 0u              // bad labels
 #define STATUS_ODD 1u              // scores that are NaN or infinite
@@ -50,7 +53,23 @@
 #define SUM_OF_LOSS 0u             // which sum, record.sum_words each
 #define SUM_OF_PAIRS 1u
 #define SUM_OF_FLAGS 2u
-#define RANK_SUMS 3u
+#define SUM_OF_DCG 3u
+#define SUM_OF_IDEAL 4u
+#define SUM_OF_HALVES 5u
+#define RANK_SUMS 6u
+
+// ---- sort: pairs of planes, keys and then (sort_words later) indices, ascending and stable ----
+#define SORT_CHUNK 32u
+
+// ---- window.mode of rank_map ----
+#define MAP_SCORES 0u              // keys that put the highest score first
+#define MAP_LABELS 1u              // keys that put the highest label first
+#define MAP_RANKS 2u               // from positions by score: rank, discount, share of the DCG
+#define MAP_IDEAL 3u               // from positions by label: share of the ideal DCG
+#define MAP_TABLE 4u               // differences of neighbouring discounts
+#define MAP_LEVELS 5u              // in place of pairs: whether a label differs from its group's first
+#define MAP_ABOVE 6u               // from positions by score: whether the item is positive
+#define MAP_HALVES 7u              // twice the positives above a negative, ties half
 
 // ---- scan ----
 #define SCAN_BLOCK 128u
@@ -89,6 +108,8 @@
 #define RANK_GAINS 64u             // labels become gains: 0..30 alone are good
 #define RANK_BINARY 128u           // labels are positive or not
 #define RANK_VALUES 256u           // a plane of labels as f32
+#define RANK_NORMALISED 512u       // values and gradients are divided by the ideal DCG
+#define RANK_WITH_AUC 1024u
 
 // record.reduction: WANE_REDUCTION_*
 #define RANK_NONE 0u

@@ -16,7 +16,7 @@ K_FN uint tally_join(uint i, uint word, uint more, uint low, uint more_low)
     uint r = word + more;
     if (i == TALLY_CLASS) r = word | more;
     if (i == TALLY_PAIRS_HI && low < more_low) r += 1u;
-    if (i == TALLY_VALUE) r = K_BITS(k_clamp(K_FLT(word) + K_FLT(more)));
+    if (i == TALLY_VALUE || i == TALLY_AUC) r = K_BITS(k_clamp(K_FLT(word) + K_FLT(more)));
     return r;
 }
 
@@ -47,6 +47,9 @@ K_FN void finish(K_CTX uint spare)
     float loss = d > 0.0f ? total / d : 0.0f;
     uint word = loss >= 3.4028235e38f || (class_ & 2u) != 0u ? K_WORD_INF : K_BITS(loss);
     K_ST(work, RANK_LOSS, (class_ & 1u) != 0u ? K_WORD_NAN : word);
+    float live = K_FLOAT(K_SL(count, TALLY_LIVE * TALLY_LANES));
+    float auc = K_FLT(K_SL(count, TALLY_AUC * TALLY_LANES)) / K_MAX(live, 1.0f);
+    K_ST(work, RANK_AUC, (class_ & 1u) != 0u ? K_WORD_NAN : K_BITS(auc));
     K_ST(work, RANK_PAIRS_LO, low);
     K_ST(work, RANK_PAIRS_HI, high);
     K_ST(work, RANK_FACTOR, K_BITS(d > 0.0f ? 1.0f / d : 0.0f));

@@ -26,6 +26,39 @@ static void place_sums(rank_problem *p, int64_t count, uint32_t sums)
     r->at_sums = rank_place(p, (uint64_t)sums * r->sum_words);
 }
 
+static bool has_gains(const rank_problem *p)
+{
+    uint32_t w = p->pair_weight;
+    return w == WEIGHT_LAMBDA || w == WEIGHT_NDCG_LOSS1 || w == WEIGHT_NDCG_LOSS2 || w == WEIGHT_NDCG_LOSS2PP;
+}
+
+static bool needs_ranks(const rank_problem *p)
+{
+    return has_gains(p) || p->pair_weight == WEIGHT_PRECISION || rank_wants(p, WANE_ROLE_NDCG);
+}
+
+static bool needs_table(const rank_problem *p)
+{
+    return p->pair_weight == WEIGHT_NDCG_LOSS2 || p->pair_weight == WEIGHT_NDCG_LOSS2PP;
+}
+
+// The pairs are what takes time: they are left out where ndcg, auc and status alone are asked for.
+static bool needs_pairs(const rank_problem *p)
+{
+    return p->grad >= 0 || rank_wants(p, WANE_ROLE_LOSS) || rank_wants(p, WANE_ROLE_GROUP_LOSS)
+        || rank_wants(p, WANE_ROLE_PAIR_COUNT) || rank_wants(p, WANE_ROLE_AUC);
+}
+
+static void choose_flags(rank_problem *p)
+{
+    uint32_t w = p->pair_weight, *flags = &p->record->flags;
+    if (has_gains(p)) *flags |= RANK_GAINS | RANK_NORMALISED;
+    if (rank_wants(p, WANE_ROLE_NDCG)) *flags |= RANK_GAINS;
+    if (w == WEIGHT_LABEL_DIFF || w == WEIGHT_PRECISION || w == WEIGHT_PROFIT) *flags |= RANK_VALUES;
+    if (rank_wants(p, WANE_ROLE_AUC)) *flags |= RANK_WITH_AUC;
+    if (p->plan->loss->loss == WANE_LOSS_MANN_WHITNEY) *flags |= RANK_BINARY;
+}
+
 static void place_all(rank_problem *p)
 {
     rank_record *r = p->record;
@@ -35,10 +68,21 @@ static void place_all(rank_problem *p)
     r->at_raw = rank_place(p, ends);
     r->at_group_plane = rank_place(p, (uint64_t)GROUP_PLANES * r->group_words);
     r->at_parts = rank_place(p, (uint64_t)PART_WORDS * (rank_blocks(p->groups, PART_GROUPS) + 1));
-    p->at_scan = rank_place(p, ends / (SCAN_BLOCK - 1) + 16);
+    p->at_scan = rank_place(p, (ends > (uint64_t)p->items ? ends : (uint64_t)p->items) / (SCAN_BLOCK - 1) + 16);
     uint32_t *planes[] = {&r->at_group, &r->at_score, &r->at_label, &r->at_flags, &r->at_grad, &r->at_loss, &r->at_pairs};
     for (size_t i = 0; i < sizeof planes / sizeof *planes; i++) *planes[i] = item_plane(p);
     if (p->weight >= 0) r->at_weight = item_plane(p);
+    if (r->flags & RANK_GAINS) r->at_gain = item_plane(p), r->at_dcg = item_plane(p), r->at_ideal = item_plane(p);
+    if (r->flags & RANK_VALUES) r->at_value = item_plane(p);
+    if (r->flags & RANK_NORMALISED) r->at_value = r->at_gain;
+    if (needs_ranks(p)) r->at_rank = item_plane(p), r->at_discount = item_plane(p);
+    if (needs_table(p)) r->at_table = item_plane(p);
+    if (r->flags & RANK_WITH_AUC) r->at_above = item_plane(p), r->at_half = item_plane(p);
+    if (needs_ranks(p) || r->flags & RANK_WITH_AUC) {
+        r->sort_words = (uint32_t)wane_round_up((uint64_t)p->items, 64);
+        r->at_key = rank_place(p, 2 * (uint64_t)r->sort_words);
+        r->at_other = rank_place(p, 2 * (uint64_t)r->sort_words);
+    }
     place_sums(p, p->items, RANK_SUMS);
 }
 
@@ -61,9 +105,31 @@ static bool add_groups(rank_problem *p)
     return true;
 }
 
+// Ranks by score, then the ideal order; both by the same sort.
+static bool add_orders(rank_problem *p)
+{
+    const rank_record *r = p->record;
+    uint32_t at;
+    bool good = true;
+    if (p->items == 0) return true;
+    if (needs_ranks(p) || r->flags & RANK_WITH_AUC)
+        good = rank_add_map(p, r->at_key, MAP_SCORES) && rank_add_sort(p, p->items, false, &at);
+    if (good && needs_ranks(p)) good = rank_add_map(p, at, MAP_RANKS);
+    if (good && r->flags & RANK_WITH_AUC)
+        good = rank_add_map(p, at, MAP_ABOVE) && rank_add_scan(p, r->at_above, p->items, 0)
+            && rank_add_map(p, at, MAP_HALVES) && rank_add_sum(p, r->at_half, SUM_OF_HALVES, SUM_LONG);
+    if (good && r->flags & RANK_GAINS)
+        good = rank_add_map(p, r->at_key, MAP_LABELS) && rank_add_sort(p, p->items, false, &at)
+            && rank_add_map(p, at, MAP_IDEAL) && rank_add_sum(p, r->at_dcg, SUM_OF_DCG, SUM_FLOAT)
+            && rank_add_sum(p, r->at_ideal, SUM_OF_IDEAL, SUM_FLOAT);
+    if (good && needs_table(p)) good = rank_add_map(p, 0, MAP_TABLE);
+    return good;
+}
+
 // A dispatch runs as many items as its budget allows if each met the largest group that is likely.
 static bool add_pairs(rank_problem *p)
 {
+    if (!needs_pairs(p)) return p->items == 0 || rank_add_map(p, 0, MAP_LEVELS);
     int64_t mean = p->groups > 0 ? p->items / p->groups + 1 : 1;
     int64_t largest = p->offsets < 0 || mean > p->items / GROUP_SPREAD ? p->items : mean * GROUP_SPREAD;
     uint64_t budget = p->plan->limits.max_dispatch_elems / (uint64_t)(largest > 0 ? largest : 1);
@@ -121,6 +187,8 @@ static bool add_outputs(rank_problem *p)
     return rank_add_emit(p, WANE_ROLE_LOSS, each ? values : RANK_LOSS, each ? p->groups : 1)
         && rank_add_emit(p, WANE_ROLE_GROUP_LOSS, values, p->groups)
         && rank_add_emit(p, WANE_ROLE_PAIR_COUNT, RANK_PAIRS_LO, 1)
+        && rank_add_emit(p, WANE_ROLE_NDCG, r->at_group_plane + GROUP_NDCG * r->group_words, p->groups)
+        && rank_add_emit(p, WANE_ROLE_AUC, RANK_AUC, 1)
         && rank_add_emit(p, WANE_ROLE_STATUS, RANK_STATUS, 8);
 }
 
@@ -145,12 +213,13 @@ static wane_status plan_ranking(wane_plan *plan)
     rank_problem p;
     wane_status status = rank_read_problem(&p, plan);
     if (status) return status;
+    choose_flags(&p);
     place_all(&p);
     status = rank_check_workspace(&p);
     if (status) return status;
     bool good = wane_plan_note(plan, "all pairs of a group, both roles: %lld items, %lld groups", (long long)p.items,
                                (long long)p.groups)
-             && add_groups(&p) && add_pairs(&p) && add_values(&p) && add_outputs(&p);
+             && add_groups(&p) && add_orders(&p) && add_pairs(&p) && add_values(&p) && add_outputs(&p);
     if (!good) return wane_no_memory(plan->context);
     count_costs(&p);
     return WANE_OK;

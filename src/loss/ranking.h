@@ -43,6 +43,9 @@ wane_slot rank_slot(const rank_problem *p, int operand);           // all of an 
 wane_slot rank_work(const rank_problem *p);
 bool rank_add_scan(rank_problem *p, uint32_t at, int64_t count, uint32_t mode);
 bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind);
+bool rank_add_map(rank_problem *p, uint32_t at, uint32_t mode);
+// Sorts `count` keys and indices from record.at_key; *at is then where they are. whole: one group, else the problem's.
+bool rank_add_sort(rank_problem *p, int64_t count, bool whole, uint32_t *at);
 bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t count);
 
 #endif

@@ -63,6 +63,33 @@ bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind)
     return true;
 }
 
+bool rank_add_map(rank_problem *p, uint32_t at, uint32_t mode)
+{
+    wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_MAP, p->items);
+    if (!pass) return false;
+    pass->window[2] = at;
+    pass->window[3] = mode;
+    pass->slots[0] = rank_work(p);
+    return true;
+}
+
+bool rank_add_sort(rank_problem *p, int64_t count, bool whole, uint32_t *at)
+{
+    uint32_t from = p->record->at_key, to = p->record->at_other;
+    for (int64_t width = 0; width == 0 || width < count; width = width ? 2 * width : SORT_CHUNK) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_SORT, rank_blocks(count, SORT_CHUNK));
+        if (!pass) return false;
+        uint32_t window[] = {from, to, (uint32_t)width, (uint32_t)count, whole};
+        memcpy(pass->window + 2, window, sizeof window);
+        pass->slots[0] = rank_work(p);
+        uint32_t swap = from;
+        from = to;
+        to = swap;
+    }
+    *at = from;
+    return true;
+}
+
 // Copies words of the workspace to an output; an i64 is two of them.
 bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t count)
 {

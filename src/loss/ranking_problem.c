@@ -123,6 +123,13 @@ wane_status rank_read_problem(rank_problem *p, wane_plan *plan)
     p->reduction = (uint32_t)rank_param(plan, WANE_PARAM_REDUCTION);
     p->link = (uint32_t)rank_param(plan, WANE_PARAM_LINK);
     p->pair_weight = (uint32_t)rank_param(plan, WANE_PARAM_PAIR_WEIGHT);
+    if (plan->loss->loss == WANE_LOSS_MANN_WHITNEY) {
+        bool by_group = rank_param(plan, WANE_PARAM_SCOPE) != 0;
+        p->reduction = by_group ? WANE_REDUCTION_GROUP_MEAN : WANE_REDUCTION_MEAN;
+        if (p->offsets >= 0 && !by_group)
+            return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, "offsets",
+                             "make groups, and scope is all: leave them out, or give scope = group");
+    }
     wane_status status = read_groups(p);
     if (status == WANE_OK) status = read_types(p);
     if (status == WANE_OK && (p->items > INT32_MAX || p->groups > INT32_MAX - 1))

@@ -1,0 +1,99 @@
+// One lane, one item (or one position of a sorted plane at window.at): what window.mode says, from planes to planes.
+// An item without a group keeps its place in sorts and gets rank 0.
+#if K_PHASE == 1
+#include "softmax.h"
+#include "rank.h"
+#include "elementary.h"
+#include "rank_item.h"
+#include "rank_discount.h"
+
+// The positives of the group's positions begin .. p, from the running count over all positions.
+K_FN uint above(K_CTX uint begin, uint p)
+{
+    uint r = 0u;
+    if (p > 0u) r = K_LD(work, K_P(at_above) + p - 1u);
+    if (begin > 0u) r -= K_LD(work, K_P(at_above) + begin - 1u);
+    return p > begin ? r : 0u;
+}
+
+// The first position in begin .. end whose key is not below `key`, or with `past` not below or at it.
+K_FN uint bound(K_CTX uint keys, uint key, bool past, uint begin, uint end)
+{
+    uint low = begin;
+    uint high = end;
+    for (uint halving = 0u; halving < 32u; halving++)
+        if (low < high) {
+            uint middle = low + (high - low) / 2u;
+            uint k = K_LD(work, keys + middle);
+            bool before = k < key || (past && k == key);
+            low = before ? middle + 1u : low;
+            high = before ? high : middle;
+        }
+    return low;
+}
+#else
+    uint i = K_ITEM;
+    uint mode = K_W(mode);
+    uint g = K_LD(work, K_P(at_group) + i);
+    uint begin = 0u;
+    uint end = 0u;
+    if (g != RANK_NO_GROUP) {
+        begin = K_LD(work, K_P(at_offset) + g);
+        end = K_LD(work, K_P(at_offset) + g + 1u);
+    }
+    if (mode == MAP_SCORES || mode == MAP_LABELS) {
+        uint word = 0u;
+        uint key = 0u;
+        if (mode == MAP_SCORES) {
+            word = K_LD(work, K_P(at_score) + i);
+            // -0 is 0; larger floats have smaller keys
+            word = (word & 0x7fffffffu) == 0u ? 0u : word;
+            key = word >= 0x80000000u ? word : ~word & 0x7fffffffu;
+        } else {
+            key = ~(K_LD(work, K_P(at_label) + i) ^ 0x80000000u);
+        }
+        K_ST(work, K_W(at) + i, key);
+        K_ST(work, K_W(at) + K_P(sort_words) + i, i);
+    }
+    if (mode == MAP_RANKS || mode == MAP_IDEAL) {
+        uint from = K_LD(work, K_W(at) + K_P(sort_words) + i);
+        uint rank = i - begin + 1u;
+        float discount = g != RANK_NO_GROUP ? discount_of(K_PASS rank) : 0.0f;
+        float share = 0.0f;
+        if ((K_P(flags) & RANK_GAINS) != 0u) share = K_FLT(K_LD(work, K_P(at_gain) + from)) * discount;
+        if (mode == MAP_RANKS) {
+            K_ST(work, K_P(at_rank) + from, g != RANK_NO_GROUP ? rank : 0u);
+            K_ST(work, K_P(at_discount) + from, K_BITS(discount));
+            if ((K_P(flags) & RANK_GAINS) != 0u) K_ST(work, K_P(at_dcg) + from, K_BITS(share));
+        } else {
+            K_ST(work, K_P(at_ideal) + i, K_BITS(share));
+        }
+    }
+    if (mode == MAP_TABLE) {
+        float here = log2_of(i);
+        float next = log2_of(i + 1u);
+        float apart = k_log1p(1.0f / K_FLOAT(i + 1u)) * 1.44269504f;
+        K_ST(work, K_P(at_table) + i, i == 0u ? 0u : K_BITS(apart / (here * next)));
+    }
+    if (mode == MAP_LEVELS) {
+        uint other = 0u;
+        if (g != RANK_NO_GROUP)
+            other = K_LD(work, K_P(at_label) + i) != K_LD(work, K_P(at_label) + begin) ? 1u : 0u;
+        K_ST(work, K_P(at_pairs) + i, other);
+        K_ST(work, K_P(at_loss) + i, 0u);
+        K_ST(work, K_P(at_grad) + i, 0u);
+    }
+    if (mode == MAP_ABOVE) {
+        uint from = K_LD(work, K_W(at) + K_P(sort_words) + i);
+        K_ST(work, K_P(at_above) + i, g != RANK_NO_GROUP ? K_LD(work, K_P(at_label) + from) : 0u);
+    }
+    if (mode == MAP_HALVES) {
+        uint from = K_LD(work, K_W(at) + K_P(sort_words) + i);
+        uint key = K_LD(work, K_W(at) + i);
+        uint half_ = 0u;
+        if (g != RANK_NO_GROUP && K_LD(work, K_P(at_label) + from) == 0u)
+            half_ = above(K_PASS begin, bound(K_PASS K_W(at), key, false, begin, end))
+                  + above(K_PASS begin, bound(K_PASS K_W(at), key, true, begin, end));
+        K_ST(work, K_P(at_half) + i, half_);
+    }
+#endif
