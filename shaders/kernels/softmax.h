@@ -7,6 +7,7 @@
 #define SOFTMAX_LOSS 2u            // f32
 #define SOFTMAX_ACCURACY 3u        // f32
 #define SOFTMAX_STATUS 8u          // u32[8]
+#define SOFTMAX_LIVE 16u           // u32: rows of the batch that count, where they come first
 #define SOFTMAX_SCALARS 64u        // words reserved
 
 // ---- parts of a reduction, SOFTMAX_PART_WORDS each, from record.partials ----
@@ -45,7 +46,8 @@
 #define COEF_EX 4u                 // times exp(x_j - max) (x_j - max)
 #define COEF_TOP 5u                // max
 #define COEF_COUNT 6u
-#define SOFTMAX_PLANES 22u
+#define PLANE_ORDER 22u            // with OPTION_ORDERED: the operands' row of each row here
+#define SOFTMAX_PLANES 23u
 // then, for split rows, record.slices times SLICE_PLANES planes; slice s, plane k at SOFTMAX_PLANES + s * SLICE_PLANES + k
 #define SLICE_MAX 0u
 #define SLICE_SUM 1u
@@ -87,6 +89,7 @@
 #define OPTION_ARGMAX 64u
 #define OPTION_IN_PLACE 256u       // logits and gradient are the same memory, bound as grad
 #define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
+#define OPTION_ORDERED 2048u       // rows that count come first in planes and logits
 #define OPTION_MERGED 1024u        // statistics given by the caller, of all columns of a split vocabulary
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
 

@@ -4,28 +4,21 @@
 // there is a pass for each window of it, columns col0 to col0 + cols_here: the first writes all planes, the others the
 // weights of rows whose target is theirs. No logits are read here, so the denominator of mean is known before the first
 // gradient is written.
+// With OPTION_ORDERED rows that count come first (softmax_order), and planes are numbered so from here on.
 #if K_PHASE == 1
 #include "softmax.h"
-#define ROW_AT(row, outer, inner) (K_STEP((row) / K_P(rows_inner), outer) + K_STEP((row) % K_P(rows_inner), inner))
+#include "softmax_target.h"
 K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(planes) + plane * K_P(plane_rows) + row, word); }
 #else
     uint row = K_ITEM;
-    bool wide = (K_P(flags) & HAS_TARGET_I64) != 0u;
+    uint from = row;
+    if ((K_C(options) & OPTION_ORDERED) != 0u) from = K_LD(work, K_P(planes) + PLANE_ORDER * K_P(plane_rows) + row);
     bool labelled = (K_P(flags) & HAS_TARGET) != 0u;
-    K_INDEX at = ROW_AT(row, K_P(target_outer), K_P(target_row));
-    uint low = 0u;
-    uint high = 0u;
-    if (labelled) {
-        low = wide ? K_LD(target, at * 2) : K_LD(target, at);
-        high = low >= 0x80000000u ? 0xffffffffu : 0u;
-        if (wide) high = K_LD(target, at * 2 + 1);
-    }
-    bool ignored = labelled && low == K_P(ignore_lo) && high == K_P(ignore_hi);
-    bool bad = !ignored && (high != 0u || low >= K_P(total_cols));
-    bool valid = !ignored && !bad;
+    target_class t = classify_target(K_PASS from);
+    bool valid = !t.ignored && !t.bad;
     float weight = 0.0f;
     // of a split vocabulary the column may lie in another call; class weights are then not given
-    uint column = low - K_P(col_offset);
+    uint column = t.low - K_P(col_offset);
     uint class_ = column - K_W(col0);
     bool here = valid && (class_ < K_W(cols_here) || (K_P(flags) & HAS_WEIGHT) == 0u);
     if (here) weight = 1.0f;
@@ -34,15 +27,15 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
     if (K_W(col0) == 0u) {
         uint one = K_BITS(1.0f);
         plane_store(K_PASS PLANE_LABEL, row, !valid || !labelled ? SOFTMAX_NO_COLUMN : column < K_P(cols) ? column : SOFTMAX_ELSEWHERE);
-        plane_store(K_PASS PLANE_FLAGS, row, ignored ? FLAG_IGNORED : bad ? FLAG_BAD : 0u);
+        plane_store(K_PASS PLANE_FLAGS, row, t.ignored ? FLAG_IGNORED : t.bad ? FLAG_BAD : 0u);
         uint word = one;
-        if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(row, K_P(row_weight_outer), K_P(row_weight_row)));
+        if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(from, K_P(row_weight_outer), K_P(row_weight_row)));
         plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);
         word = one;
-        if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, ROW_AT(row, K_P(upstream_outer), K_P(upstream_row)));
+        if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, ROW_AT(from, K_P(upstream_outer), K_P(upstream_row)));
         plane_store(K_PASS PLANE_UPSTREAM, row, word);
         word = 0u;
-        if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, ROW_AT(row, K_P(upstream_lse_outer), K_P(upstream_lse_row)));
+        if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, ROW_AT(from, K_P(upstream_lse_outer), K_P(upstream_lse_row)));
         plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
     }
 #endif

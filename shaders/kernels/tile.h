@@ -16,6 +16,8 @@
 #define TILE_A_BY_DEPTH 1u         // neighbours along the depth are neighbours in memory, else neighbours along the rows:
 #define TILE_B_BY_DEPTH 2u         // how lanes share out the loads, no more
 #define TILE_BIAS 4u               // bias is bound
+#define TILE_LIVE_ROWS 8u          // rows from live[0] - first on need not be made
+#define TILE_LIVE_DEPTH 16u        // the depth may end there: what is behind is 0
 
 // window.flags
 #define TILE_ADD 1u                // to what out holds; else out is only written

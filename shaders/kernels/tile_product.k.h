@@ -3,7 +3,9 @@
 // changed; writes out. Accumulates in f32: 16 products are summed by themselves and then join the total, so a chain is
 // at most 16 + 1024 additions, and the error about 1e-6 of the sum of |a b|.
 // Items: with T = window.tiles, item / T counts tiles down the columns of tiles (TILE_ACROSS: rows), item % T within one.
-// The planner guarantees depth <= 16384, at least 1 of rows, cols and depth, and that out overlaps no operand.
+// With TILE_LIVE_ROWS rows from live[0] - window.first on hold anything afterwards, and whole tiles of them cost nothing; with
+// TILE_LIVE_DEPTH the depth ends there.
+// The planner guarantees depth <= 16384, at least 1 of rows and cols, and that out overlaps no operand.
 // A virtual lane has 4 consecutive rows and 4 pairs of columns: a pair is a whole word of a half type.
 #if K_PHASE == 1
 #include "softmax.h"
@@ -93,14 +95,21 @@ K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
 }
 
 #else
+    uint live = 0xffffffffu;
+    if ((K_C(options) & (TILE_LIVE_ROWS | TILE_LIVE_DEPTH)) != 0u) {
+        uint every = K_LD(live, 0u);
+        live = every > K_W(first) ? every - K_W(first) : 0u;
+    }
     uint along = K_ITEM % K_W(tiles);
     uint line = K_ITEM / K_W(tiles);
     bool across = (K_W(flags) & TILE_ACROSS) != 0u;
     uint row0 = (across ? line : along) * TILE_ROWS;
     uint col0 = (across ? along : line) * TILE_COLS;
+    uint depth = (K_C(options) & TILE_LIVE_DEPTH) != 0u ? K_MIN(K_W(depth), live) : K_W(depth);
+    if ((K_C(options) & TILE_LIVE_ROWS) != 0u && row0 >= live) depth = 0u;
     float total[K_OWN * LANE_CELLS];
     for (uint q = 0u; q < K_OWN * LANE_CELLS; q++) total[q] = 0.0f;
-    for (uint k0 = 0u; k0 < K_W(depth); k0 += TILE_DEPTH) {
+    for (uint k0 = 0u; k0 < depth; k0 += TILE_DEPTH) {       // the same for the whole group
         fetch_operands(K_PASS row0, col0, k0);
         K_BARRIER();
         multiply_cells(K_PASS total);

@@ -19,6 +19,14 @@ wane_slot softmax_whole_work(const softmax_problem *p)
 // One dispatch for each window of the class weights, which are looked up by target.
 bool softmax_add_gather(softmax_problem *p, int64_t row, int64_t rows)
 {
+    if (p->options & OPTION_ORDERED) {
+        softmax_window window = {0};
+        window.cols_here = (uint32_t)rows;
+        wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_ORDER, 1, window);
+        if (!pass) return false;
+        pass->slots[0] = softmax_rows_of(p, p->target, row, rows);
+        pass->slots[1] = softmax_whole_work(p);
+    }
     int64_t step = p->weight >= 0 ? p->window_cols : p->cols;
     for (int64_t col = 0; col < p->cols; col += step) {
         softmax_window window = {0};
@@ -27,6 +35,7 @@ bool softmax_add_gather(softmax_problem *p, int64_t row, int64_t rows)
         window.cols_here = (uint32_t)cols;
         wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);
         if (!pass) return false;
+        pass->consts[1] = p->options & OPTION_ORDERED;
         pass->slots[0] = softmax_rows_of(p, p->target, row, rows);
         pass->slots[1] = softmax_cols_of(p, p->weight, col, cols);
         pass->slots[2] = softmax_rows_of(p, p->row_weight, row, rows);
@@ -68,6 +77,7 @@ bool softmax_add_planes(softmax_problem *p, uint16_t kernel, int64_t row, int64_
     uint32_t count = wane_statistics_plane_count(p->plan->statistics_mask);
     wane_slot planes = softmax_slot_of(p, p->statistics, row, rows, 0, count);
     bool save = kernel == WANE_KERNEL_SOFTMAX_SAVE;
+    pass->consts[1] = p->options & OPTION_ORDERED;
     pass->slots[save ? 1 : 0] = planes;
     pass->slots[save ? 0 : 1] = softmax_whole_work(p);
     return true;
@@ -90,6 +100,7 @@ bool softmax_add_emit(softmax_problem *p, wane_role role, uint32_t first, int64_
     pass->window[4] = o->dtype == WANE_DTYPE_I64;
     pass->window[5] = by_row ? (uint32_t)p->inner : 0xffffffffu;
     pass->window[6] = (uint32_t)v.outer;
+    if (by_row && p->options & OPTION_ORDERED) pass->window[7] = p->record->planes + PLANE_ORDER * p->record->plane_rows;
     pass->slots[0] = softmax_whole_work(p);
     pass->slots[1] = by_row ? softmax_rows_of(p, index, row, rows) : softmax_cols_of(p, index, 0, rows);
     return true;

@@ -20,6 +20,8 @@ typedef struct tile_matrix {
 tile_matrix tile_none(void);
 tile_matrix tile_of(const wane_plan *plan, int operand);           // [rows, cols]; one dimension is one row
 tile_matrix tile_dense(uint64_t byte, int64_t rows, int64_t cols); // f32 in the workspace
+// In the workspace, of a type; rows begin at words.
+tile_matrix tile_typed(uint64_t byte, wane_dtype dtype, int64_t rows, int64_t cols);
 tile_matrix tile_part(tile_matrix m, int64_t row, int64_t rows, int64_t col, int64_t cols);
 tile_matrix tile_turned(tile_matrix m);
 wane_slot tile_slot(const tile_matrix *m);
@@ -36,11 +38,23 @@ typedef struct tile_product {
     tile_matrix a, b, bias, out;
     bool add;
     bool across;                           // threads take rows of tiles, not columns of them
+    uint32_t live;                         // 0, or TILE_LIVE_ROWS, TILE_LIVE_DEPTH: where the batch's rows that count end,
+    int64_t first;                         // row 0 (depth 0) being the batch's so many-th
 } tile_product;
 
 wane_status tile_add_product(wane_plan *plan, const tile_product *product);
 // out [1, cols] (+)= the sum of each column of `from`, f32.
 wane_status tile_add_sums(wane_plan *plan, tile_matrix from, tile_matrix out, bool add);
+// Rows of a batch that count, first: where softmax_order leaves their numbers.
+typedef struct tile_order {
+    wane_slot work;                        // the row kernels' part of the workspace
+    uint32_t word;                         // of the plane, from its start
+} tile_order;
+
+// dense [rows, cols] = the rows that count of `from` (all rows of the batch), from the first-th on, and zeros behind them.
+wane_status tile_add_gather(wane_plan *plan, tile_matrix from, tile_matrix dense, int64_t first, tile_order order);
+// The other way: out (all rows of the batch) (+)= from where a row counts, else 0.
+wane_status tile_add_scatter(wane_plan *plan, tile_matrix from, tile_matrix out, bool add, tile_order order);
 // out (+)= from, f32, rounded once to out's type.
 wane_status tile_add_store(wane_plan *plan, tile_matrix from, tile_matrix out, bool add);
 

@@ -28,9 +28,10 @@ typedef struct linear {
     tile_matrix input, weight, bias, grad_input, grad_weight, grad_bias;
     int64_t dim;
     bool grad, keep;
+    bool ordered;                          // rows that count are copied together before the products
     int64_t chunk_rows, slice;
     int64_t slices;
-    uint64_t work, scratch, sum_input, sum_weight, sum_bias, total;   // bytes, and where in the workspace each begins
+    uint64_t work, scratch, copy, sum_input, sum_weight, sum_bias, total;   // bytes, and where in the workspace each begins
     wane_status status;
 } linear;
 
@@ -104,6 +105,9 @@ static wane_status read_linear(linear *l, wane_plan *plan)
         return wane_fail(plan->context, WANE_ERROR_DTYPE, "linear_bias", "has type %s: it takes that of linear_weight, or f32",
                          wane_dtype_name(l->bias.dtype));
     for (int i = 0; i < 3 && status == WANE_OK; i++) status = check_gradient(l, matrices[i + 3], matrices[i]);
+    // a row that is ignored, or whose target is bad, has no part in any product, whatever its input holds
+    l->ordered = l->rows.target >= 0;
+    if (l->ordered) l->rows.options |= OPTION_ORDERED;
     l->grad = l->grad_input.operand >= 0 || l->grad_weight.operand >= 0 || l->grad_bias.operand >= 0;
     if (l->grad) l->rows.options |= OPTION_GRAD;
     return status;
@@ -121,6 +125,9 @@ static uint64_t words_of_rows(linear *l, int64_t batch)
     return wane_round_up(SOFTMAX_SCALARS + (uint64_t)p->parts * SOFTMAX_PART_WORDS, 64) + (uint64_t)batch * softmax_plane_count(p);
 }
 
+// What is there is added to once, not once a chunk, and a half type is rounded once.
+static bool sums_apart(const linear *l, const tile_matrix *m) { return is_half(m) || (!l->keep && adds(l, m)); }
+
 // Lays the workspace out for a choice and returns its bytes.
 static uint64_t lay_out(linear *l, int64_t batch, int64_t chunk_rows, int64_t slice)
 {
@@ -133,11 +140,14 @@ static uint64_t lay_out(linear *l, int64_t batch, int64_t chunk_rows, int64_t sl
     l->work = 4 * words_of_rows(l, batch);
     l->scratch = at;
     at += wane_round_up(4 * (uint64_t)chunk_rows * (uint64_t)slice * (uint64_t)(l->keep ? l->slices : 1), 256);
-    l->sum_input = l->sum_weight = l->sum_bias = 0;
-    if (is_half(&l->grad_input) && l->slices > 1) l->sum_input = at, at += wane_round_up(4 * (uint64_t)batch * (uint64_t)l->dim, 256);
-    bool many = chunk_rows < p->rows;
-    if (is_half(&l->grad_weight) && many) l->sum_weight = at, at += wane_round_up(4 * (uint64_t)slice * (uint64_t)l->dim, 256);
-    if (is_half(&l->grad_bias) && many) l->sum_bias = at, at += wane_round_up(4 * (uint64_t)slice, 256);
+    l->sum_input = l->sum_weight = l->sum_bias = l->copy = 0;
+    tile_matrix copy = tile_typed(0, l->input.dtype, chunk_rows, l->dim);
+    if (l->ordered) l->copy = at, at += wane_round_up((uint64_t)(chunk_rows * copy.row) * wane_dtype_bytes(copy.dtype), 256);
+    bool summed = l->ordered ? l->grad_input.operand >= 0 : is_half(&l->grad_input) && l->slices > 1;
+    if (summed) l->sum_input = at, at += wane_round_up(4 * (uint64_t)batch * (uint64_t)l->dim, 256);
+    bool many = chunk_rows < batch;
+    if (sums_apart(l, &l->grad_weight) && many) l->sum_weight = at, at += wane_round_up(4 * (uint64_t)slice * (uint64_t)l->dim, 256);
+    if (sums_apart(l, &l->grad_bias) && many) l->sum_bias = at, at += wane_round_up(4 * (uint64_t)slice, 256);
     l->total = at;
     return at;
 }
@@ -217,14 +227,19 @@ static wane_status cut(linear *l)
     if (most == 0)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace", "planes of one row do not fit the device's window of %llu bytes",
                          (unsigned long long)plan->limits.max_window_bytes);
+    // the batch's rows, wherever they lie, in one window
+    tile_matrix all[2] = {l->input, l->grad_input};
+    for (int i = 0; i < 2 && l->ordered; i++)
+        for (all[i].rows = most; most > 1 && all[i].operand >= 0 && !tile_fits(plan, &all[i]); all[i].rows = most) most = ceil_div(most, 2);
     p->window_cols = p->cols;
     uint64_t limit = plan->workspace_limit_bytes;
     if (!limit) limit = l->grad ? BACKWARD_BYTES + 4 * (uint64_t)p->rows * (uint64_t)l->dim : FORWARD_BYTES;
     uint64_t least = UINT64_MAX;
     if (keep_chunks(l, limit, most)) return WANE_OK;
     for (int64_t batch = most; ; batch = ceil_div(batch, 2)) {
-        // planes may take half of the budget, unless there is no other way
-        bool thin = 8 * words_of_rows(l, batch) <= limit || batch == 1 || !one_batch(l, ceil_div(batch, 2));
+        // planes may take half of the budget, unless there is no other way; each batch adds to what is there once
+        bool thin = 8 * words_of_rows(l, batch) <= limit || batch == 1 || !one_batch(l, ceil_div(batch, 2))
+                 || adds(l, &l->grad_weight) || adds(l, &l->grad_bias);
         if (one_batch(l, batch) && thin && one_chunk(l, limit, batch)) return WANE_OK;
         if (one_batch(l, batch)) least = wane_min_u64(least, lay_out(l, batch, 1, slice_least(l)));
         if (batch == 1) break;
@@ -258,11 +273,34 @@ static tile_matrix chunk_at(const linear *l, int64_t s, int64_t rows)
     return tile_part(tile_dense(l->scratch + (l->keep ? (uint64_t)s * each : 0), l->chunk_rows, l->slice), 0, rows, 0, cols);
 }
 
-static bool add_logits(linear *l, int64_t row, int64_t rows, int64_t s)
+static tile_order order_of(const linear *l)
+{
+    const softmax_record *r = l->rows.record;
+    tile_order order = {softmax_whole_work(&l->rows), r->planes + PLANE_ORDER * r->plane_rows};
+    return order;
+}
+
+// Rows of the input that the products read; `first` is the chunk's first row within the batch.
+static tile_matrix rows_of_input(const linear *l, int64_t row, int64_t rows)
+{
+    if (!l->ordered) return tile_part(l->input, row, rows, 0, l->dim);
+    return tile_part(tile_typed(l->copy, l->input.dtype, l->chunk_rows, l->dim), 0, rows, 0, l->dim);
+}
+
+// Copies the rows of a chunk together. A batch of one chunk is copied once.
+static bool add_copy(linear *l, int64_t row, int64_t batch, int64_t first, int64_t rows)
+{
+    if (!l->ordered) return true;
+    tile_matrix from = tile_part(l->input, row, batch, 0, l->dim);
+    return fail(l, tile_add_gather(l->rows.plan, from, rows_of_input(l, 0, rows), first, order_of(l)));
+}
+
+static bool add_logits(linear *l, int64_t row, int64_t first, int64_t rows, int64_t s)
 {
     tile_matrix z = chunk_at(l, s, rows);
     int64_t col = s * l->slice;
-    tile_product p = {tile_part(l->input, row, rows, 0, l->dim), tile_part(l->weight, col, z.cols, 0, l->dim), tile_none(), z, false, false};
+    tile_product p = {rows_of_input(l, row + first, rows), tile_part(l->weight, col, z.cols, 0, l->dim), tile_none(), z, false, false,
+                      l->ordered ? TILE_LIVE_ROWS : 0, first};
     if (l->bias.operand >= 0) p.bias = tile_part(l->bias, 0, 1, col, z.cols);
     return fail(l, tile_add_product(l->rows.plan, &p));
 }
@@ -309,7 +347,8 @@ static bool add_statistics(linear *l, int64_t row, int64_t rows)
     for (int64_t s = 0; s < l->slices; s++)
         for (int64_t first = 0; first < rows; first += l->chunk_rows) {
             int64_t count = softmax_clamp(rows - first, 1, l->chunk_rows);
-            if (!add_logits(l, row + first, count, s) || !add_chunk_pass(l, WANE_KERNEL_SOFTMAX_SWEEP, first, count, s)
+            if (l->chunk_rows < rows && !add_copy(l, row, rows, first, count)) return false;
+            if (!add_logits(l, row, first, count, s) || !add_chunk_pass(l, WANE_KERNEL_SOFTMAX_SWEEP, first, count, s)
                 || (s && !add_merge(l, first, count)))
                 return false;
         }
@@ -324,32 +363,32 @@ static bool add_products(linear *l, int64_t row, int64_t first, int64_t rows, in
     int64_t col = s * l->slice, cols = dz.cols;
     if (l->grad_weight.operand >= 0) {
         tile_matrix out = l->sum_weight ? tile_dense(l->sum_weight, cols, l->dim) : tile_part(l->grad_weight, col, cols, 0, l->dim);
-        tile_product p = {tile_turned(dz), tile_turned(tile_part(l->input, row, rows, 0, l->dim)), tile_none(), out,
-                          row > 0 || (!l->sum_weight && adds(l, &l->grad_weight)), true};
+        tile_product p = {tile_turned(dz), tile_turned(rows_of_input(l, row, rows)), tile_none(), out,
+                          l->sum_weight ? first > 0 : row > 0 || adds(l, &l->grad_weight), true, l->ordered ? TILE_LIVE_DEPTH : 0, first};
         if (!fail(l, tile_add_product(plan, &p))) return false;
     }
     if (l->grad_input.operand >= 0) {
         tile_matrix out = l->sum_input ? tile_part(tile_dense(l->sum_input, l->rows.batch_rows, l->dim), first, rows, 0, l->dim)
                                        : tile_part(l->grad_input, row, rows, 0, l->dim);
         tile_product p = {dz, tile_turned(tile_part(l->weight, col, cols, 0, l->dim)), tile_none(), out,
-                          s > 0 || (!l->sum_input && adds(l, &l->grad_input)), false};
+                          s > 0 || (!l->sum_input && adds(l, &l->grad_input)), false, l->ordered ? TILE_LIVE_ROWS : 0, first};
         if (!fail(l, tile_add_product(plan, &p))) return false;
     }
     if (l->grad_bias.operand < 0) return true;
     tile_matrix out = l->sum_bias ? tile_dense(l->sum_bias, 1, cols) : tile_part(l->grad_bias, 0, 1, col, cols);
-    return fail(l, tile_add_sums(plan, dz, out, row > 0 || (!l->sum_bias && adds(l, &l->grad_bias))));
+    return fail(l, tile_add_sums(plan, dz, out, l->sum_bias ? first > 0 : row > 0 || adds(l, &l->grad_bias)));
 }
 
-// What was summed in f32 for a half gradient, once all rows have passed the slice.
-static bool add_stores(linear *l, int64_t s)
+// What was summed in f32, once the batch's rows have passed the slice.
+static bool add_stores(linear *l, int64_t row, int64_t s)
 {
     wane_plan *plan = l->rows.plan;
     int64_t col = s * l->slice, cols = softmax_clamp(l->rows.cols - col, 1, l->slice);
     if (l->sum_weight && !fail(l, tile_add_store(plan, tile_dense(l->sum_weight, cols, l->dim),
-                                                 tile_part(l->grad_weight, col, cols, 0, l->dim), adds(l, &l->grad_weight))))
+                                                 tile_part(l->grad_weight, col, cols, 0, l->dim), row > 0 || adds(l, &l->grad_weight))))
         return false;
     return !l->sum_bias || fail(l, tile_add_store(plan, tile_dense(l->sum_bias, 1, cols), tile_part(l->grad_bias, 0, 1, col, cols),
-                                                  adds(l, &l->grad_bias)));
+                                                  row > 0 || adds(l, &l->grad_bias)));
 }
 
 static bool add_gradients(linear *l, int64_t row, int64_t rows)
@@ -357,13 +396,17 @@ static bool add_gradients(linear *l, int64_t row, int64_t rows)
     for (int64_t s = 0; s < l->slices; s++) {
         for (int64_t first = 0; first < rows; first += l->chunk_rows) {
             int64_t count = softmax_clamp(rows - first, 1, l->chunk_rows);
-            if (!l->keep && !add_logits(l, row + first, count, s)) return false;
+            if (l->chunk_rows < rows && !add_copy(l, row, rows, first, count)) return false;
+            if (!l->keep && !add_logits(l, row, first, count, s)) return false;
             if (!add_chunk_pass(l, WANE_KERNEL_SOFTMAX_WRITE, first, count, s) || !add_products(l, row + first, first, count, s))
                 return false;
         }
-        if (!add_stores(l, s)) return false;
+        if (!add_stores(l, row, s)) return false;
     }
     if (!l->sum_input) return true;
+    if (l->ordered)
+        return fail(l, tile_add_scatter(l->rows.plan, tile_dense(l->sum_input, rows, l->dim),
+                                        tile_part(l->grad_input, row, rows, 0, l->dim), adds(l, &l->grad_input), order_of(l)));
     return fail(l, tile_add_store(l->rows.plan, tile_dense(l->sum_input, rows, l->dim), tile_part(l->grad_input, row, rows, 0, l->dim),
                                   adds(l, &l->grad_input)));
 }
@@ -371,6 +414,8 @@ static bool add_gradients(linear *l, int64_t row, int64_t rows)
 static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
 {
     linear *l = (linear *)(void *)p;
+    bool products = !p->given || l->grad;
+    if (products && l->chunk_rows >= rows && !add_copy(l, row, rows, 0, rows)) return false;
     if (!(p->given ? softmax_add_planes(p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows) : add_statistics(l, row, rows))) return false;
     softmax_window window = {0};
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
@@ -389,7 +434,7 @@ static bool add_zeros(linear *l)
         if (grads[i]->operand < 0 || adds(l, grads[i])) continue;
         tile_matrix a = tile_none(), b = tile_none();
         a.rows = grads[i]->rows, b.rows = grads[i]->cols;
-        tile_product p = {a, b, tile_none(), *grads[i], false, true};
+        tile_product p = {a, b, tile_none(), *grads[i], false, true, 0, 0};
         if (!fail(l, tile_add_product(l->rows.plan, &p))) return false;
     }
     return true;

@@ -27,6 +27,14 @@ tile_matrix tile_dense(uint64_t byte, int64_t rows, int64_t cols)
     return m;
 }
 
+tile_matrix tile_typed(uint64_t byte, wane_dtype dtype, int64_t rows, int64_t cols)
+{
+    tile_matrix m = tile_dense(byte, rows, cols);
+    m.dtype = dtype;
+    if (dtype != WANE_DTYPE_F32) m.row = (cols + 1) / 2 * 2;
+    return m;
+}
+
 tile_matrix tile_part(tile_matrix m, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
     m.first_byte += (row * m.row + col * m.col) * (int64_t)wane_dtype_bytes(m.dtype);

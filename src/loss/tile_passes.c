@@ -49,7 +49,7 @@ static wane_status emit_product(wane_plan *plan, const tile_product *p)
     wane_pass *pass = wane_plan_add(plan, WANE_KERNEL_TILE_PRODUCT, down * over);
     if (!pass) return wane_no_memory(plan->context);
     tile_window window = {down * over, 0, (uint32_t)p->out.rows, (uint32_t)p->out.cols, (uint32_t)p->a.cols,
-                          p->across ? over : down, (p->add ? TILE_ADD : 0) | (p->across ? TILE_ACROSS : 0) | TILE_MAY_ROUND};
+                          p->across ? over : down, (p->add ? TILE_ADD : 0) | (p->across ? TILE_ACROSS : 0) | TILE_MAY_ROUND, (uint32_t)p->first};
     memcpy(pass->window, &window, sizeof window);
     bool bias = p->bias.operand != WANE_SLOT_NONE;
     pass->record = record;
@@ -57,11 +57,12 @@ static wane_status emit_product(wane_plan *plan, const tile_product *p)
                     | tile_type(&p->out) << TILE_SHIFT_OUT;
     pass->consts[1] = (softmax_stride_size(p->a.col) <= softmax_stride_size(p->a.row) ? TILE_A_BY_DEPTH : 0)
                     | (softmax_stride_size(p->b.col) <= softmax_stride_size(p->b.row) ? TILE_B_BY_DEPTH : 0)
-                    | (bias ? TILE_BIAS : 0);
+                    | (bias ? TILE_BIAS : 0) | p->live;
     pass->slots[0] = tile_slot(&p->a);
     pass->slots[1] = tile_slot(&p->b);
     pass->slots[2] = tile_slot(&p->bias);
     pass->slots[3] = tile_slot(&p->out);
+    if (p->live) pass->slots[4] = (wane_slot){WANE_SLOT_WORKSPACE, 0, 4 * SOFTMAX_LIVE, 4, 0};
     return WANE_OK;
 }
 
@@ -72,6 +73,7 @@ static tile_product rows_of(tile_product p, int64_t first, int64_t count)
 {
     p.a = tile_part(p.a, first, count, 0, p.a.cols);
     p.out = tile_part(p.out, first, count, 0, p.out.cols);
+    if (p.live & TILE_LIVE_ROWS) p.first += first;
     return p;
 }
 
@@ -88,6 +90,7 @@ static tile_product depth_of(tile_product p, int64_t first, int64_t count)
     p.a = tile_part(p.a, 0, p.a.rows, first, count);
     p.b = tile_part(p.b, 0, p.b.rows, first, count);
     if (first) p.bias = tile_none(), p.add = true;
+    if (p.live & TILE_LIVE_DEPTH) p.first += first;
     return p;
 }
 
@@ -146,7 +149,7 @@ static wane_status add_simple(wane_plan *plan, uint16_t kernel, const tile_matri
     if (record == WANE_MAX_RECORDS) return too_many_strides(plan);
     wane_pass *pass = wane_plan_add(plan, kernel, items);
     if (!pass) return wane_no_memory(plan->context);
-    tile_window window = {items, 0, (uint32_t)from->rows, (uint32_t)from->cols, 0, 0, add ? TILE_ADD : 0};
+    tile_window window = {items, 0, (uint32_t)from->rows, (uint32_t)from->cols, 0, 0, add ? TILE_ADD : 0, 0};
     memcpy(pass->window, &window, sizeof window);
     pass->record = record;
     pass->consts[0] = tile_type(out) << TILE_SHIFT_OUT;
@@ -174,4 +177,56 @@ wane_status tile_add_store(wane_plan *plan, tile_matrix from, tile_matrix out, b
                                        tile_part(out, half, from.rows - half, 0, from.cols), add);
     }
     return add_simple(plan, WANE_KERNEL_TILE_STORE, &from, &out, (uint32_t)(from.rows * from.cols), add);
+}
+
+// ---- rows that count ----
+
+enum { MOVE_WORDS_MOST = 1 << 26 };        // of a dispatch
+
+wane_status tile_add_gather(wane_plan *plan, tile_matrix from, tile_matrix dense, int64_t first, tile_order order)
+{
+    if (!tile_fits(plan, &from) || !tile_fits(plan, &dense)) return does_not_fit(plan, tile_fits(plan, &from) ? &dense : &from);
+    bool half = from.dtype != WANE_DTYPE_F32;
+    int64_t words = half ? dense.row / 2 : dense.row, most = softmax_clamp(MOVE_WORDS_MOST / words, 1, INT32_MAX);
+    wane_status status = WANE_OK;
+    for (int64_t row = 0, rows; row < dense.rows && status == WANE_OK; row += rows) {
+        rows = softmax_clamp(dense.rows - row, 1, most);
+        tile_matrix part = tile_part(dense, row, rows, 0, half ? dense.row : dense.cols);
+        tile_matrix words_of = part;       // its rows, in words
+        words_of.row = words;
+        words_of.col = 1;
+        tile_matrix source = from;
+        uint32_t count = plan->pass_count;
+        status = add_simple(plan, WANE_KERNEL_TILE_GATHER, &source, &words_of, (uint32_t)(rows * words), false);
+        if (status) return status;
+        wane_pass *pass = &plan->passes[count];
+        pass->window[2] = (uint32_t)rows;
+        pass->window[3] = (uint32_t)from.cols;
+        pass->window[4] = (uint32_t)(first + row);
+        pass->window[5] = order.word;
+        pass->consts[0] = tile_type(&from);
+        pass->slots[1] = order.work;
+        pass->slots[2] = tile_slot(&part);
+    }
+    return status;
+}
+
+wane_status tile_add_scatter(wane_plan *plan, tile_matrix from, tile_matrix out, bool add, tile_order order)
+{
+    if (!tile_fits(plan, &from) || !tile_fits(plan, &out)) return does_not_fit(plan, tile_fits(plan, &from) ? &out : &from);
+    int64_t most = softmax_clamp(MOVE_WORDS_MOST / from.rows, 1, INT32_MAX);
+    wane_status status = WANE_OK;
+    // in columns, so that each dispatch sees all rows
+    for (int64_t col = 0, cols; col < from.cols && status == WANE_OK; col += cols) {
+        cols = softmax_clamp(from.cols - col, 1, most);
+        tile_matrix source = tile_part(from, 0, from.rows, col, cols), dest = tile_part(out, 0, out.rows, col, cols);
+        uint32_t count = plan->pass_count;
+        status = add_simple(plan, WANE_KERNEL_TILE_SCATTER, &source, &dest, (uint32_t)(from.rows * cols), add);
+        if (status) return status;
+        wane_pass *pass = &plan->passes[count];
+        pass->window[5] = order.word;
+        pass->slots[2] = pass->slots[1];
+        pass->slots[1] = order.work;
+    }
+    return status;
 }

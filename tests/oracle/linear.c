@@ -145,13 +145,17 @@ static double transform(const head *h, double z) {
     return (cap > 0 ? cap * tanh(z / cap) : z) / param[ORACLE_PARAM_TEMPERATURE];
 }
 
-static double probability(const head *h, int64_t row, int64_t j) {
-    const double *z = h->z + row * h->cols;
+// p_j of a row whose exponentials sum to `sum`.
+static double probability(const head *h, int64_t at, double sum) {
+    return isfinite(h->z[at]) ? exp(transform(h, h->z[at])) / sum : 0;
+}
+
+static double sum_of_row(const head *h, int64_t row) {
     double sum = 0;
     for (int64_t k = 0; k < h->cols; k++) {
-        sum += isfinite(z[k]) ? exp(transform(h, z[k]) - transform(h, z[j])) : 0;
+        sum += isfinite(h->z[row * h->cols + k]) ? exp(transform(h, h->z[row * h->cols + k])) : 0;
     }
-    return 1 / sum;
+    return sum;
 }
 
 // What a row's gradient is multiplied by.
@@ -164,19 +168,25 @@ static double row_factor(const head *h, int64_t row) {
     return fabs((weight != NULL ? weight[row] : 1) * (upstream != NULL ? upstream[each ? row : 0] : 1)) / mean * slope * slope;
 }
 
-// Gradient of logit (row, j) with the scale that the errors of the logits give it.
-static entry logit_gradient(const head *h, int64_t row, int64_t j) {
+// Gradients of the logits: the scales, so that the errors of the logits are in them.
+static void widen_gradients(head *h) {
     const double *param = h->problem->param;
-    int64_t at = row * h->cols + j;
     double sharp = 1 + fabs(1 - (h->problem->loss == ORACLE_LOSS_LINEAR_COMP_SUM ? param[ORACLE_PARAM_TAU] : 1)) +
                    (h->problem->loss == ORACLE_LOSS_LINEAR_FOCAL ? param[ORACLE_PARAM_GAMMA] : 0);
-    double value = h->dense.out[ORACLE_ROLE_GRAD_LOGITS].data[at];
-    double scale = h->dense.scale[ORACLE_ROLE_GRAD_LOGITS].data[at];
-    scale *= 1 + sharp * h->worst[row];
-    if (h->problem->loss == ORACLE_LOSS_LINEAR_ENTROPY && isfinite(h->z[at])) {
-        scale += 4 * probability(h, row, j) * h->worst[row] * row_factor(h, row);
+    bool entropy = h->problem->loss == ORACLE_LOSS_LINEAR_ENTROPY;
+    double *scale = h->dense.scale[ORACLE_ROLE_GRAD_LOGITS].data;
+    for (int64_t row = 0; row < h->rows; row++) {
+        double sum = entropy ? sum_of_row(h, row) : 1, factor = entropy ? row_factor(h, row) : 0;
+        for (int64_t at = row * h->cols; at < (row + 1) * h->cols; at++) {
+            scale[at] *= 1 + sharp * h->worst[row];
+            scale[at] += entropy && sum > 0 ? 4 * probability(h, at, sum) * h->worst[row] * factor : 0;
+        }
     }
-    return (entry){value, scale};
+}
+
+static entry logit_gradient(const head *h, int64_t row, int64_t j) {
+    int64_t at = row * h->cols + j;
+    return (entry){h->dense.out[ORACLE_ROLE_GRAD_LOGITS].data[at], h->dense.scale[ORACLE_ROLE_GRAD_LOGITS].data[at]};
 }
 
 static void put(head *h, int role, int64_t at, long double value, double scale) {
@@ -243,6 +253,7 @@ static const char *solve(head *h, int base) {
         return fault;
     }
     copy_outputs(h);
+    widen_gradients(h);
     if (h->problem->want[ORACLE_ROLE_GRAD_INPUT]) {
         solve_grad_input(h);
     }
