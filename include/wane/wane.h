@@ -204,6 +204,9 @@ typedef enum wane_loss {
 //        ndcg [groups] at k, 0 where no label is above 0; auc [1]: ties count half, with scope = group the mean over groups
 //        with a pair; status u32 [8]: bad labels, scores that are NaN or infinite, 0, groups without a pair, bad offsets,
 //        bad pairs, groups made NaN, 0
+//   bpr and margin_ranking take scores and pairs i32 or i64 [pairs, 2], the first of which should rank higher, in place of
+//   labels and groups; [groups] is then [pairs]. A bad index drops its pair, a NaN or infinite score makes its pairs and
+//   their items NaN. auc_margin has labels and one group of all.
 //   A pair is two items i, j of a group with label_i > label_j (ndcg_loss1: all ordered pairs of a group with two labels).
 //   mean divides by the number of pairs, group_mean each group by its own and then by the groups that have one. Pair
 //   weights are constants in the gradient. Ranks are those of a stable descending sort: ties keep input order.

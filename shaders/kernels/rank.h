@@ -7,6 +7,11 @@
 #define RANK_PAIRS_HI 2u
 #define RANK_AUC 4u                // f32
 #define RANK_FACTOR 3u             // f32: what the reduction multiplies every gradient with
+#define RANK_MEAN_POS 16u          // f32: means from the first score on, and 1 / counts, 0 for a class without items
+#define RANK_MEAN_NEG 17u
+#define RANK_EACH_POS 18u
+#define RANK_EACH_NEG 19u
+#define RANK_ALPHA 20u             // f32: max(margin + mean_neg - mean_pos, 0), 0 unless there are both
 #define RANK_STATUS 8u             // u32[8]
 #define RANK_SCALARS 64u           // words reserved
 
@@ -47,6 +52,7 @@
 // ---- sums: SUM_WORDS for each block of SUM_BLOCK words, then for each block of blocks (from sum_level) ----
 #define SUM_BLOCK 256u
 #define SUM_WORDS 2u
+#define SUM_PART 32u               // terms that are added before they join the rest
 #define SUM_FLOAT 0u               // f32
 #define SUM_LONG 1u                // u64 of u32
 #define SUM_FLAGS 2u               // how many words have ITEM_ODD, how many ITEM_BAD
@@ -56,6 +62,8 @@
 #define SUM_OF_DCG 3u
 #define SUM_OF_IDEAL 4u
 #define SUM_OF_HALVES 5u
+#define SUM_OF_TERMS 3u            // of given pairs: entries sorted by item
+#define SUM_OF_ODD 4u
 #define RANK_SUMS 6u
 
 // ---- sort: pairs of planes, keys and then (sort_words later) indices, ascending and stable ----
@@ -69,6 +77,9 @@
 #define MAP_TABLE 4u               // differences of neighbouring discounts
 #define MAP_LEVELS 5u              // in place of pairs: whether a label differs from its group's first
 #define MAP_ABOVE 6u               // from positions by score: whether the item is positive
+#define MAP_CLASSES 8u             // scores of positives, and of negatives, from the first score on
+#define MAP_MOMENTS 9u             // one lane: the classes' means and counts
+#define MAP_CENTRED 10u            // values and gradients from the moments
 #define MAP_HALVES 7u              // twice the positives above a negative, ties half
 
 // ---- scan ----
@@ -110,6 +121,12 @@
 #define RANK_VALUES 256u           // a plane of labels as f32
 #define RANK_NORMALISED 512u       // values and gradients are divided by the ideal DCG
 #define RANK_WITH_AUC 1024u
+#define RANK_GIVEN 2048u           // pairs are given; the group is all of them
+#define RANK_ACTIVE 4096u          // a pair on its margin is active
+
+// ---- window.mode of rank_collect ----
+#define COLLECT_ENTRIES 0u
+#define COLLECT_ITEMS 1u
 
 // record.reduction: WANE_REDUCTION_*
 #define RANK_NONE 0u

@@ -19,7 +19,8 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
     segment(K_PASS SUM_FLAGS, K_P(at_flags), SUM_OF_FLAGS, begin, end, flags);
     segment(K_PASS SUM_LONG, K_P(at_pairs), SUM_OF_PAIRS, begin, end, pairs);
     segment(K_PASS SUM_FLOAT, K_P(at_loss), SUM_OF_LOSS, begin, end, value);
-    bool dropped = !good || flags[1] != 0u;
+    bool given = (K_P(flags) & RANK_GIVEN) != 0u;
+    bool dropped = !good || (flags[1] != 0u && !given);
     bool some = !dropped && (pairs[0] | pairs[1]) != 0u;
     bool odd = some && flags[0] != 0u;
     float factor = 1.0f;
@@ -48,14 +49,14 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
     tally[TALLY_PAIRS_LO] = some ? pairs[0] : 0u;
     tally[TALLY_PAIRS_HI] = some ? pairs[1] : 0u;
     tally[TALLY_LIVE] = some ? 1u : 0u;
-    tally[TALLY_STATUS + STATUS_BAD] = flags[1];
+    tally[TALLY_STATUS + (given ? STATUS_PAIRS : STATUS_BAD)] = flags[1];
     tally[TALLY_STATUS + STATUS_ODD] = dropped ? 0u : flags[0];
-    tally[TALLY_STATUS + STATUS_NONE] = !some && !dropped ? 1u : 0u;
+    tally[TALLY_STATUS + STATUS_NONE] = !some && !dropped && !given ? 1u : 0u;
     tally[TALLY_STATUS + STATUS_OFFSETS] = K_LD(work, K_P(at_raw) + g) != begin ? 1u : 0u;
     // the last offset belongs to no group
     if (g + 1u == K_P(groups) && K_LD(work, K_P(at_raw) + g + 1u) != K_LD(work, K_P(at_offset) + g + 1u))
         tally[TALLY_STATUS + STATUS_OFFSETS] += 1u;
-    tally[TALLY_STATUS + STATUS_NAN] = odd ? 1u : 0u;
+    tally[TALLY_STATUS + STATUS_NAN] = odd && !given ? 1u : 0u;
     tally[TALLY_AUC] = some && !odd ? K_BITS(auc) : 0u;
     for (uint i = 0u; i < TALLY_COUNTS; i++) K_ST(work, group_at(K_PASS i, g), tally[i]);
     K_ST(work, group_at(K_PASS GROUP_STATE, g), dropped ? GROUP_DROPPED : odd ? GROUP_NAN : GROUP_NORMAL);

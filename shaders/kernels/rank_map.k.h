@@ -6,6 +6,7 @@
 #include "elementary.h"
 #include "rank_item.h"
 #include "rank_discount.h"
+#include "rank_sum.h"
 
 // The positives of the group's positions begin .. p, from the running count over all positions.
 K_FN uint above(K_CTX uint begin, uint p)
@@ -82,6 +83,39 @@ K_FN uint bound(K_CTX uint keys, uint key, bool past, uint begin, uint end)
         K_ST(work, K_P(at_pairs) + i, other);
         K_ST(work, K_P(at_loss) + i, 0u);
         K_ST(work, K_P(at_grad) + i, 0u);
+    }
+    if (mode == MAP_CLASSES) {
+        bool positive = K_LD(work, K_P(at_label) + i) != 0u;
+        float x = K_FLT(K_LD(work, K_P(at_score) + i)) - K_FLT(K_LD(work, K_P(at_score)));
+        K_ST(work, K_P(at_dcg) + i, positive ? K_BITS(x) : 0u);
+        K_ST(work, K_P(at_ideal) + i, positive ? 0u : K_BITS(x));
+        K_ST(work, K_P(at_half) + i, positive ? 1u : 0u);
+        K_ST(work, K_P(at_pairs) + i, 1u);
+    }
+    if (mode == MAP_MOMENTS) {
+        uint r[2];
+        segment(K_PASS SUM_LONG, K_P(at_half), SUM_OF_HALVES, 0u, K_P(item_count), r);
+        float each = r[0] > 0u ? 1.0f / K_FLOAT(r[0]) : 0.0f;
+        float other = r[0] < K_P(item_count) ? 1.0f / K_FLOAT(K_P(item_count) - r[0]) : 0.0f;
+        segment(K_PASS SUM_FLOAT, K_P(at_dcg), SUM_OF_DCG, 0u, K_P(item_count), r);
+        float high = K_FLT(r[0]) * each;
+        segment(K_PASS SUM_FLOAT, K_P(at_ideal), SUM_OF_IDEAL, 0u, K_P(item_count), r);
+        float low = K_FLT(r[0]) * other;
+        float alpha = K_MAX(K_P(margin) + (low - high), 0.0f);
+        K_ST(work, RANK_MEAN_POS, K_BITS(high));
+        K_ST(work, RANK_MEAN_NEG, K_BITS(low));
+        K_ST(work, RANK_EACH_POS, K_BITS(each));
+        K_ST(work, RANK_EACH_NEG, K_BITS(other));
+        K_ST(work, RANK_ALPHA, K_BITS(each > 0.0f && other > 0.0f ? alpha : 0.0f));
+    }
+    if (mode == MAP_CENTRED) {
+        bool positive = K_LD(work, K_P(at_label) + i) != 0u;
+        float x = K_FLT(K_LD(work, K_P(at_score) + i)) - K_FLT(K_LD(work, K_P(at_score)));
+        float apart = x - K_FLT(K_LD(work, positive ? RANK_MEAN_POS : RANK_MEAN_NEG));
+        float each = K_FLT(K_LD(work, positive ? RANK_EACH_POS : RANK_EACH_NEG));
+        float alpha = K_FLT(K_LD(work, RANK_ALPHA));
+        K_ST(work, K_P(at_grad) + i, K_BITS(k_clamp(2.0f * each * (positive ? apart - alpha : apart + alpha))));
+        K_ST(work, K_P(at_loss) + i, K_BITS(k_clamp(each * (apart * apart) + (i == 0u ? alpha * alpha : 0.0f))));
     }
     if (mode == MAP_ABOVE) {
         uint from = K_LD(work, K_W(at) + K_P(sort_words) + i);

@@ -5,7 +5,8 @@
 #include "rank.h"
 #else
     uint j = K_ITEM;
-    uint low = j == 0u ? 0u : K_P(item_count);
+    uint most = (K_P(flags) & RANK_GIVEN) != 0u ? K_P(pair_total) : K_P(item_count);
+    uint low = j == 0u ? 0u : most;
     uint high = 0u;
     if ((K_P(flags) & RANK_HAS_OFFSETS) != 0u) {
         bool wide = (K_P(flags) & RANK_OFFSETS_I64) != 0u;
@@ -13,7 +14,7 @@
         low = wide ? K_LD(offsets, at * 2) : K_LD(offsets, at);
         if (wide) high = K_LD(offsets, at * 2 + 1);
     }
-    bool good = high == 0u && low <= K_P(item_count);
+    bool good = high == 0u && low <= most;
     K_ST(work, K_P(at_raw) + j, good ? low : RANK_BAD_OFFSET);
     K_ST(work, K_P(at_offset) + j, good ? low : 0u);
 #endif

@@ -14,7 +14,8 @@ K_FN float group_factor(K_CTX uint g)
                     + K_FLOAT(K_LD(work, group_at(K_PASS TALLY_PAIRS_LO, g)));
         f = pairs > 0.0f ? f / pairs : 0.0f;
     }
-    if ((K_P(flags) & RANK_HAS_UPSTREAM) != 0u) {
+    // of given pairs each has its own in its slope
+    if ((K_P(flags) & RANK_HAS_UPSTREAM) != 0u && !((K_P(flags) & RANK_GIVEN) != 0u && K_P(reduction) == RANK_NONE)) {
         uint at = K_P(reduction) == RANK_NONE ? g : 0u;
         f = f * K_FLT(K_LD(upstream, K_STEP(at, K_P(upstream_step))));
     }
@@ -22,9 +23,12 @@ K_FN float group_factor(K_CTX uint g)
 }
 #else
     uint i = K_ITEM;
-    uint g = K_LD(work, K_P(at_group) + i);
+    bool given = (K_P(flags) & RANK_GIVEN) != 0u;
+    uint g = 0u;
     uint state = GROUP_DROPPED;
-    if (g != RANK_NO_GROUP) state = K_LD(work, group_at(K_PASS GROUP_STATE, g));
+    if (!given) g = K_LD(work, K_P(at_group) + i);
+    if (given) state = K_LD(work, K_P(at_rank) + i);
+    else if (g != RANK_NO_GROUP) state = K_LD(work, group_at(K_PASS GROUP_STATE, g));
     float x = 0.0f;
     if (state == GROUP_NORMAL) x = k_clamp(K_FLT(K_LD(work, K_P(at_grad) + i)) * group_factor(K_PASS g));
     uint type = K_P(types) >> 4u;

@@ -16,16 +16,6 @@ static uint32_t statistics_need(const wane_plan *plan) { (void)plan; return 0; }
 
 static uint32_t item_plane(rank_problem *p) { return rank_place(p, (uint64_t)p->items); }
 
-static void place_sums(rank_problem *p, int64_t count, uint32_t sums)
-{
-    rank_record *r = p->record;
-    uint32_t blocks = rank_blocks(count, SUM_BLOCK);
-    r->sum_count = (uint32_t)count;
-    r->sum_level = SUM_WORDS * blocks;
-    r->sum_words = r->sum_level + SUM_WORDS * rank_blocks(blocks, SUM_BLOCK);
-    r->at_sums = rank_place(p, (uint64_t)sums * r->sum_words);
-}
-
 static bool has_gains(const rank_problem *p)
 {
     uint32_t w = p->pair_weight;
@@ -54,6 +44,7 @@ static void choose_flags(rank_problem *p)
     uint32_t w = p->pair_weight, *flags = &p->record->flags;
     if (has_gains(p)) *flags |= RANK_GAINS | RANK_NORMALISED;
     if (rank_wants(p, WANE_ROLE_NDCG)) *flags |= RANK_GAINS;
+    if (p->plan->loss->loss == WANE_LOSS_AUC_MARGIN) *flags |= RANK_BINARY;
     if (w == WEIGHT_LABEL_DIFF || w == WEIGHT_PRECISION || w == WEIGHT_PROFIT) *flags |= RANK_VALUES;
     if (rank_wants(p, WANE_ROLE_AUC)) *flags |= RANK_WITH_AUC;
     if (p->plan->loss->loss == WANE_LOSS_MANN_WHITNEY) *flags |= RANK_BINARY;
@@ -77,13 +68,14 @@ static void place_all(rank_problem *p)
     if (r->flags & RANK_NORMALISED) r->at_value = r->at_gain;
     if (needs_ranks(p)) r->at_rank = item_plane(p), r->at_discount = item_plane(p);
     if (needs_table(p)) r->at_table = item_plane(p);
+    if (p->plan->loss->loss == WANE_LOSS_AUC_MARGIN) r->at_dcg = item_plane(p), r->at_ideal = item_plane(p), r->at_half = item_plane(p);
     if (r->flags & RANK_WITH_AUC) r->at_above = item_plane(p), r->at_half = item_plane(p);
     if (needs_ranks(p) || r->flags & RANK_WITH_AUC) {
         r->sort_words = (uint32_t)wane_round_up((uint64_t)p->items, 64);
         r->at_key = rank_place(p, 2 * (uint64_t)r->sort_words);
         r->at_other = rank_place(p, 2 * (uint64_t)r->sort_words);
     }
-    place_sums(p, p->items, RANK_SUMS);
+    rank_place_sums(p, p->items, RANK_SUMS);
 }
 
 // ---- passes ----
@@ -117,18 +109,32 @@ static bool add_orders(rank_problem *p)
     if (good && needs_ranks(p)) good = rank_add_map(p, at, MAP_RANKS);
     if (good && r->flags & RANK_WITH_AUC)
         good = rank_add_map(p, at, MAP_ABOVE) && rank_add_scan(p, r->at_above, p->items, 0)
-            && rank_add_map(p, at, MAP_HALVES) && rank_add_sum(p, r->at_half, SUM_OF_HALVES, SUM_LONG);
+            && rank_add_map(p, at, MAP_HALVES) && rank_add_sum(p, r->at_half, SUM_OF_HALVES, SUM_LONG, p->items);
     if (good && r->flags & RANK_GAINS)
         good = rank_add_map(p, r->at_key, MAP_LABELS) && rank_add_sort(p, p->items, false, &at)
-            && rank_add_map(p, at, MAP_IDEAL) && rank_add_sum(p, r->at_dcg, SUM_OF_DCG, SUM_FLOAT)
-            && rank_add_sum(p, r->at_ideal, SUM_OF_IDEAL, SUM_FLOAT);
+            && rank_add_map(p, at, MAP_IDEAL) && rank_add_sum(p, r->at_dcg, SUM_OF_DCG, SUM_FLOAT, p->items)
+            && rank_add_sum(p, r->at_ideal, SUM_OF_IDEAL, SUM_FLOAT, p->items);
     if (good && needs_table(p)) good = rank_add_map(p, 0, MAP_TABLE);
     return good;
+}
+
+// auc_margin has moments of two classes in place of pairs.
+static bool add_moments(rank_problem *p)
+{
+    const rank_record *r = p->record;
+    if (p->items == 0) return true;
+    if (!rank_add_map(p, 0, MAP_CLASSES) || !rank_add_sum(p, r->at_dcg, SUM_OF_DCG, SUM_FLOAT, p->items)
+        || !rank_add_sum(p, r->at_ideal, SUM_OF_IDEAL, SUM_FLOAT, p->items)
+        || !rank_add_sum(p, r->at_half, SUM_OF_HALVES, SUM_LONG, p->items) || !rank_add_map(p, 0, MAP_MOMENTS))
+        return false;
+    p->plan->passes[p->plan->pass_count - 1].items = p->plan->passes[p->plan->pass_count - 1].window[0] = 1;
+    return rank_add_map(p, 0, MAP_CENTRED);
 }
 
 // A dispatch runs as many items as its budget allows if each met the largest group that is likely.
 static bool add_pairs(rank_problem *p)
 {
+    if (p->plan->loss->loss == WANE_LOSS_AUC_MARGIN) return add_moments(p);
     if (!needs_pairs(p)) return p->items == 0 || rank_add_map(p, 0, MAP_LEVELS);
     int64_t mean = p->groups > 0 ? p->items / p->groups + 1 : 1;
     int64_t largest = p->offsets < 0 || mean > p->items / GROUP_SPREAD ? p->items : mean * GROUP_SPREAD;
@@ -148,80 +154,22 @@ static bool add_pairs(rank_problem *p)
     return true;
 }
 
-static bool add_values(rank_problem *p)
-{
-    const rank_record *r = p->record;
-    if (!rank_add_sum(p, r->at_loss, SUM_OF_LOSS, SUM_FLOAT) || !rank_add_sum(p, r->at_pairs, SUM_OF_PAIRS, SUM_LONG)
-        || !rank_add_sum(p, r->at_flags, SUM_OF_FLAGS, SUM_FLAGS))
-        return false;
-    uint32_t parts = rank_blocks(p->groups, PART_GROUPS);
-    if (p->groups > 0) {
-        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_GROUP, p->groups);
-        if (!pass) return false;
-        pass->slots[0] = rank_work(p);
-        pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, parts);
-        if (!pass) return false;
-        pass->window[3] = REDUCE_PART;
-        pass->slots[0] = rank_work(p);
-    }
-    wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, 1);
-    if (!pass) return false;
-    pass->window[2] = parts;
-    pass->window[3] = REDUCE_ALL;
-    pass->slots[0] = rank_work(p);
-    return true;
-}
-
-static bool add_outputs(rank_problem *p)
-{
-    const rank_record *r = p->record;
-    if (p->grad >= 0 && p->items > 0) {
-        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_WRITE, p->items);
-        if (!pass) return false;
-        pass->slots[0] = rank_slot(p, p->upstream);
-        pass->slots[1] = rank_slot(p, p->grad);
-        pass->slots[2] = rank_work(p);
-    }
-    uint32_t values = r->at_group_plane + TALLY_VALUE * r->group_words;
-    bool each = p->reduction == WANE_REDUCTION_NONE;
-    return rank_add_emit(p, WANE_ROLE_LOSS, each ? values : RANK_LOSS, each ? p->groups : 1)
-        && rank_add_emit(p, WANE_ROLE_GROUP_LOSS, values, p->groups)
-        && rank_add_emit(p, WANE_ROLE_PAIR_COUNT, RANK_PAIRS_LO, 1)
-        && rank_add_emit(p, WANE_ROLE_NDCG, r->at_group_plane + GROUP_NDCG * r->group_words, p->groups)
-        && rank_add_emit(p, WANE_ROLE_AUC, RANK_AUC, 1)
-        && rank_add_emit(p, WANE_ROLE_STATUS, RANK_STATUS, 8);
-}
-
-static void count_costs(rank_problem *p)
-{
-    wane_plan_info *info = &p->plan->info;
-    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
-        const wane_plan_operand *o = &p->plan->operands[i];
-        uint64_t bytes = wane_dtype_bytes(o->dtype);
-        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
-        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
-    }
-    info->moved_bytes = info->minimal_bytes + 2 * p->plan->workspace_bytes;
-    // groups of equal size; both roles of every pair
-    uint64_t pairs = p->groups > 0 ? (uint64_t)p->items * ((uint64_t)p->items / (uint64_t)p->groups) : 0;
-    info->exps = pairs;
-    info->flops = pairs * 8;
-}
-
 static wane_status plan_ranking(wane_plan *plan)
 {
     rank_problem p;
     wane_status status = rank_read_problem(&p, plan);
     if (status) return status;
+    if (p.pairs >= 0) return rank_plan_given(&p);
     choose_flags(&p);
     place_all(&p);
     status = rank_check_workspace(&p);
     if (status) return status;
     bool good = wane_plan_note(plan, "all pairs of a group, both roles: %lld items, %lld groups", (long long)p.items,
                                (long long)p.groups)
-             && add_groups(&p) && add_orders(&p) && add_pairs(&p) && add_values(&p) && add_outputs(&p);
+             && add_groups(&p) && add_orders(&p) && add_pairs(&p) && rank_add_values(&p, p.items) && rank_add_outputs(&p, p.record->at_group_plane + TALLY_VALUE * p.record->group_words, p.groups);
     if (!good) return wane_no_memory(plan->context);
-    count_costs(&p);
+    // groups of equal size; both roles of every pair
+    rank_count_costs(&p, p.groups > 0 ? (uint64_t)p.items * ((uint64_t)p.items / (uint64_t)p.groups) : 0);
     return WANE_OK;
 }
 

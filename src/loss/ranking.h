@@ -35,6 +35,7 @@ static inline uint32_t rank_blocks(int64_t count, uint32_t size) { return (uint3
 bool rank_wants(const rank_problem *p, wane_role role);            // an output that is asked for
 wane_status rank_read_problem(rank_problem *p, wane_plan *plan);   // roles, shapes, types; fills the record's strides
 uint32_t rank_place(rank_problem *p, uint64_t words);              // the next words of the workspace, 64-aligned
+void rank_place_sums(rank_problem *p, int64_t count, uint32_t sums);
 wane_status rank_check_workspace(rank_problem *p);                 // after all is placed; sets the plan's workspace
 
 // ---- ranking_passes.c: each adds passes; false: out of memory ----
@@ -42,10 +43,17 @@ wane_pass *rank_add(rank_problem *p, uint16_t kernel, int64_t items);
 wane_slot rank_slot(const rank_problem *p, int operand);           // all of an operand
 wane_slot rank_work(const rank_problem *p);
 bool rank_add_scan(rank_problem *p, uint32_t at, int64_t count, uint32_t mode);
-bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind);
+bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind, int64_t count);
+bool rank_add_values(rank_problem *p, int64_t terms);
 bool rank_add_map(rank_problem *p, uint32_t at, uint32_t mode);
 // Sorts `count` keys and indices from record.at_key; *at is then where they are. whole: one group, else the problem's.
 bool rank_add_sort(rank_problem *p, int64_t count, bool whole, uint32_t *at);
 bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t count);
+
+bool rank_add_outputs(rank_problem *p, uint32_t each_at, int64_t each_count);
+void rank_count_costs(rank_problem *p, uint64_t pairs);            // pairs that are evaluated
+
+// ---- ranking_given.c ----
+wane_status rank_plan_given(rank_problem *p);                      // bpr, margin_ranking
 
 #endif

@@ -49,9 +49,8 @@ bool rank_add_scan(rank_problem *p, uint32_t at, int64_t count, uint32_t mode)
     return true;
 }
 
-bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind)
+bool rank_add_sum(rank_problem *p, uint32_t at, uint32_t sum, uint32_t kind, int64_t count)
 {
-    int64_t count = p->record->sum_count;
     for (uint32_t level = 0; level < 2 && count >= SUM_BLOCK; level++) {
         wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_SUM, rank_blocks(count, SUM_BLOCK));
         if (!pass) return false;
@@ -90,6 +89,31 @@ bool rank_add_sort(rank_problem *p, int64_t count, bool whole, uint32_t *at)
     return true;
 }
 
+// The sums of the groups, their values, and the scalars, from planes of so many terms.
+bool rank_add_values(rank_problem *p, int64_t terms)
+{
+    const rank_record *r = p->record;
+    if (!rank_add_sum(p, r->at_loss, SUM_OF_LOSS, SUM_FLOAT, terms) || !rank_add_sum(p, r->at_pairs, SUM_OF_PAIRS, SUM_LONG, terms)
+        || !rank_add_sum(p, r->at_flags, SUM_OF_FLAGS, SUM_FLAGS, terms))
+        return false;
+    uint32_t parts = rank_blocks(p->groups, PART_GROUPS);
+    if (p->groups > 0) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_GROUP, p->groups);
+        if (!pass) return false;
+        pass->slots[0] = rank_work(p);
+        pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, parts);
+        if (!pass) return false;
+        pass->window[3] = REDUCE_PART;
+        pass->slots[0] = rank_work(p);
+    }
+    wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_REDUCE, 1);
+    if (!pass) return false;
+    pass->window[2] = parts;
+    pass->window[3] = REDUCE_ALL;
+    pass->slots[0] = rank_work(p);
+    return true;
+}
+
 // Copies words of the workspace to an output; an i64 is two of them.
 bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t count)
 {
@@ -105,4 +129,39 @@ bool rank_add_emit(rank_problem *p, wane_role role, uint32_t first, int64_t coun
     pass->slots[0] = rank_work(p);
     pass->slots[1] = rank_slot(p, index);
     return true;
+}
+
+// Gradients and every output that is asked for; loss for the reduction none is each_count words at each_at.
+bool rank_add_outputs(rank_problem *p, uint32_t each_at, int64_t each_count)
+{
+    const rank_record *r = p->record;
+    if (p->grad >= 0 && p->items > 0) {
+        wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_WRITE, p->items);
+        if (!pass) return false;
+        pass->slots[0] = rank_slot(p, p->upstream);
+        pass->slots[1] = rank_slot(p, p->grad);
+        pass->slots[2] = rank_work(p);
+    }
+    uint32_t values = r->at_group_plane + TALLY_VALUE * r->group_words;
+    bool each = p->reduction == WANE_REDUCTION_NONE;
+    return rank_add_emit(p, WANE_ROLE_LOSS, each ? each_at : RANK_LOSS, each ? each_count : 1)
+        && rank_add_emit(p, WANE_ROLE_GROUP_LOSS, values, p->groups)
+        && rank_add_emit(p, WANE_ROLE_PAIR_COUNT, RANK_PAIRS_LO, 1)
+        && rank_add_emit(p, WANE_ROLE_NDCG, r->at_group_plane + GROUP_NDCG * r->group_words, p->groups)
+        && rank_add_emit(p, WANE_ROLE_AUC, RANK_AUC, 1)
+        && rank_add_emit(p, WANE_ROLE_STATUS, RANK_STATUS, 8);
+}
+
+void rank_count_costs(rank_problem *p, uint64_t pairs)
+{
+    wane_plan_info *info = &p->plan->info;
+    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
+        const wane_plan_operand *o = &p->plan->operands[i];
+        uint64_t bytes = wane_dtype_bytes(o->dtype);
+        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
+        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
+    }
+    info->moved_bytes = info->minimal_bytes + 2 * p->plan->workspace_bytes;
+    info->exps = pairs;
+    info->flops = pairs * 8;
 }

@@ -54,6 +54,7 @@ static wane_status check_reach(const rank_problem *p)
 static wane_status read_groups(rank_problem *p)
 {
     p->groups = 1;
+    if (p->pairs >= 0) return WANE_OK;
     if (p->offsets >= 0) {
         p->groups = p->plan->operands[p->offsets].extents[0] - 1;
         return WANE_OK;
@@ -88,7 +89,7 @@ static void fill_record(rank_problem *p)
     r->groups = (uint32_t)p->groups;
     r->flags = (p->offsets >= 0 ? RANK_HAS_OFFSETS : 0) | (p->weight >= 0 ? RANK_HAS_WEIGHT : 0)
              | (p->upstream >= 0 ? RANK_HAS_UPSTREAM : 0)
-             | (has_type(p, p->offsets, WANE_DTYPE_I64) ? RANK_OFFSETS_I64 : 0)
+             | (has_type(p, p->offsets, WANE_DTYPE_I64) || has_type(p, p->pairs, WANE_DTYPE_I64) ? RANK_OFFSETS_I64 : 0)
              | (has_type(p, p->labels, WANE_DTYPE_I32) ? RANK_LABELS_I32 : 0)
              | (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_ACCUMULATE ? RANK_ACCUMULATE : 0);
     r->scores_step = step_of(p, p->scores, 0);
@@ -146,6 +147,16 @@ uint32_t rank_place(rank_problem *p, uint64_t words)
     uint64_t at = p->words;
     p->words = wane_round_up(p->words + words, 64);
     return (uint32_t)at;                   // one that does not fit is refused by rank_check_workspace
+}
+
+void rank_place_sums(rank_problem *p, int64_t count, uint32_t sums)
+{
+    rank_record *r = p->record;
+    uint32_t blocks = rank_blocks(count, SUM_BLOCK);
+    r->sum_count = (uint32_t)count;
+    r->sum_level = SUM_WORDS * blocks;
+    r->sum_words = r->sum_level + SUM_WORDS * rank_blocks(blocks, SUM_BLOCK);
+    r->at_sums = rank_place(p, (uint64_t)sums * r->sum_words);
 }
 
 wane_status rank_check_workspace(rank_problem *p)

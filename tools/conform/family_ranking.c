@@ -199,6 +199,7 @@ static void start(conform_maker *m, int64_t items, int64_t groups)
         if (groups != 1) m->c.inputs |= CONFORM_BIT(WANE_ROLE_OFFSETS);
     } else if (conform_roles(m->loss, WANE_DIRECTION_IN, -1) & CONFORM_BIT(WANE_ROLE_PAIRS)) {
         m->c.pairs = items * groups / 2 + groups;
+        if (m->c.pairs > 60000) m->c.pairs = 60000;
     }
 }
 
@@ -245,6 +246,9 @@ static void make_shapes(conform_maker *m)
         {16, 2}, {40, 9}, {130, 5}, {300, 40}, {600, 3}, {1500, 20}, {2000, 900}, {0, 1}, {0, 3}, {7, 0}, {20000, 4000}};
     for (uint32_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
         for (uint32_t way = 0; way < (m->full ? 4u : 1u); way++) {
+            // groups that no input tells of, and a single item: nothing but zeros comes of them
+            bool grouped = (m->optional & CONFORM_BIT(WANE_ROLE_OFFSETS)) != 0;
+            if (!grouped && (!shapes[s][1] || shapes[s][0] == 1)) continue;
             start(m, shapes[s][0], shapes[s][1]);
             conform_set_reduction(m, s + way);
             set_choice(m, WANE_PARAM_LINK, s / 2 + way);
