@@ -29,8 +29,8 @@ typedef struct wane_vulkan_device_desc {
     uint32_t queue_family;                 // of the command buffers to record into
     uint32_t api_version;                  // VkApplicationInfo::apiVersion of the instance: VK_API_VERSION_1_1 or later
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;      // NULL: the context's resolver, or wane loads libvulkan
-    // What was enabled when the device was made, which Vulkan cannot be asked. May be NULL: this version uses nothing
-    // that needs enabling, later ones use what is declared here and nothing else.
+    // What was enabled when the device was made, which Vulkan cannot be asked. May be NULL. wane uses what is declared
+    // here and nothing else; this version knows VK_EXT_external_memory_host (wane_buffer_import_host_vulkan).
     const VkPhysicalDeviceFeatures2 *enabled_features;     // read during the call alone
     const char *const *enabled_extensions;
     uint32_t enabled_extension_count;
@@ -61,6 +61,18 @@ WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_v
 // Ownership: the VkBuffer stays the host's and must outlive the wane_buffer. Threading: any thread.
 // Errors: NULL_ARGUMENT (device, buffer, out), MISMATCH (no Vulkan device), DEVICE_LOST, HOST_MEMORY. Since 0.1.
 WANE_API wane_status wane_buffer_import_vulkan(wane_device *device, VkBuffer buffer, uint64_t bytes, wane_buffer **out);
+
+// Host memory that the device works in without a copy: a VkBuffer and an imported VkDeviceMemory are made for it. Needs
+// VK_EXT_external_memory_host: a device of wane's own has it where the driver does, a wrapped one where the host enabled
+// and declared it. memory and bytes: multiples of the device's minImportedHostPointerAlignment, a page mostly. Without it
+// wane_buffer_wrap_host takes any memory, and wane_run copies it.
+// What the host wrote before work is submitted is visible to it; what the device wrote is visible behind a fence and a
+// barrier to VK_ACCESS_HOST_READ_BIT (wane_run makes both).
+// Ownership: the memory stays the host's and must outlive the wane_buffer. Threading: any thread.
+// Errors: NULL_ARGUMENT (device, memory, out), MISMATCH (no Vulkan device), UNSUPPORTED (no such extension, or the driver
+// does not take this memory), ALIGNMENT, DEVICE_LOST, DEVICE_MEMORY, HOST_MEMORY. Since 0.1.
+WANE_API wane_status wane_buffer_import_host_vulkan(wane_device *device, void *memory, uint64_t bytes,
+                                                    wane_buffer **out);
 
 // Records an executable into a command buffer in the recording state, outside a render pass, of the device's queue
 // family. Makes no vkAllocate* and no vkCreate* call and no heap call of wane's, does not submit, does not wait.

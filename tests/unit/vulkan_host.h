@@ -58,8 +58,18 @@ static inline VkDebugUtilsMessengerCreateInfoEXT host_messenger(host *h)
         .pUserData = h};
 }
 
-// Instance, device and a queue of family 0, with at most one device extension.
-static inline void host_make(host *h, const char *extension)
+static inline bool host_offers(const host *h, const char *extension)
+{
+    static VkExtensionProperties list[512];
+    uint32_t count = 512;
+    bool found = false;
+    assert_true(CALL(EnumerateDeviceExtensionProperties)(h->physical, NULL, &count, list) >= 0);
+    for (uint32_t i = 0; i < count; i++) found = found || strcmp(list[i].extensionName, extension) == 0;
+    return found;
+}
+
+// Instance, device and a queue of family 0, with one device extension if it is offered; returns whether it is.
+static inline bool host_make(host *h, const char *extension)
 {
     memset(h, 0, sizeof *h);
     const char *debug = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
@@ -76,15 +86,17 @@ static inline void host_make(host *h, const char *extension)
     uint32_t one = 1;
     VkResult result = CALL(EnumeratePhysicalDevices)(h->instance, &one, &h->physical);
     assert_true(result == VK_SUCCESS || result == VK_INCOMPLETE);
+    const bool enabled = extension && host_offers(h, extension);
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueCount = 1, .pQueuePriorities = &priority};
     const VkDeviceCreateInfo device = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                        .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue,
-                                       .enabledExtensionCount = extension != NULL,
+                                       .enabledExtensionCount = enabled,
                                        .ppEnabledExtensionNames = &extension};
     MUST(CALL(CreateDevice)(h->physical, &device, NULL, &h->device));
     CALL(GetDeviceQueue)(h->device, 0, 0, &h->queue);
+    return enabled;
 }
 
 // What the validation layer said so far must be nothing.

@@ -368,6 +368,100 @@ static void test_several(void **state)
     host_free(&h[1]);
 }
 
+// ---- memory of the host's -----------------------------------------------------------------------------------------
+
+// An engine that enabled VK_EXT_external_memory_host: gradients and all in the engine's own pages. One that did not, one
+// that says it did and did not, and memory that does not fit are refused with a reason.
+static void test_host_memory(void **state)
+{
+    (void)state;
+    const char *name = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+    uint64_t want = expected(33, 257);
+    host h;
+    host_make(&h, NULL);
+    bool offered = host_offers(&h, name);
+    wane_context *context = open_context();
+    enum { BYTES = 1 << 18 };
+    char *pages = aligned_alloc(1 << 16, BYTES);
+    wane_buffer *buffer = NULL;
+    wane_vulkan_device_desc desc = host_desc(&h, true);
+    wane_device *device = host_wrap(context, &h, true);
+    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "memory",
+                 wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
+    assert_int_equal(wane_device_unwrap(device), WANE_OK);
+    desc.enabled_extensions = &name;
+    desc.enabled_extension_count = 1;
+    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
+    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "enabled_extensions",
+                 wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
+    assert_int_equal(wane_device_unwrap(device), WANE_OK);
+    host_free(&h);
+    if (!offered) {
+        wane_context_destroy(context);
+        free(pages);
+        skip();
+    }
+    host_make(&h, name);
+    desc = host_desc(&h, true);
+    desc.enabled_extensions = &name;
+    desc.enabled_extension_count = 1;
+    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
+    expect_error(&messages, WANE_ERROR_ALIGNMENT, "memory",
+                 wane_buffer_import_host_vulkan(device, pages + 4, BYTES - (1 << 16), &buffer));
+    expect_error(&messages, WANE_ERROR_ALIGNMENT, "memory",
+                 wane_buffer_import_host_vulkan(device, pages, BYTES - 4, &buffer));
+    expect_error(&messages, WANE_ERROR_NULL_ARGUMENT, "memory",
+                 wane_buffer_import_host_vulkan(device, NULL, BYTES, &buffer));
+    expect_error(&messages, WANE_ERROR_MISMATCH, "device",
+                 wane_buffer_import_host_vulkan(test_device(context, "cpu"), pages, BYTES, &buffer));
+    assert_null(buffer);
+    // each failure of the calls behind it leaves nothing
+    int live = atomic_load(&shim.live);
+    for (uint32_t i = 1; i <= 3; i++) {
+        shim.fail_at = shim.calls + i;
+        shim.fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+        expect_error(&messages, WANE_ERROR_DEVICE_MEMORY, NULL,
+                     wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
+        assert_null(buffer);
+        assert_int_equal(atomic_load(&shim.live), live);
+    }
+    assert_int_equal(wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer), WANE_OK);
+    test_problem p;
+    make_problem(&p, context, 33, 257);
+    uint64_t at = 8;
+    memset(pages, TEST_POISON, BYTES);
+    for (uint32_t i = 0; i < p.desc.operand_count; i++) {
+        memcpy(pages + at, p.blocks[i].data, p.blocks[i].bytes);
+        p.bindings[i].host = NULL;
+        p.bindings[i].buffer = buffer;
+        p.bindings[i].byte_offset = at;
+        at += (p.blocks[i].bytes + 15) / 8 * 8;
+    }
+    assert_true(at <= BYTES);
+    wane_executable *executable = test_executable(device, &p, NULL);
+    unsigned made = shim_made();
+    wane_recorder *recorder = NULL;
+    assert_int_equal(wane_recorder_create(&executable, 1, 0, &recorder), WANE_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wane_run(executable, recorder, &p.args), WANE_OK);
+        if (i == 1) assert_int_equal(shim_made(), made);        // nothing is staged, and so nothing is made
+        made = shim_made();
+    }
+    for (uint32_t i = 0; i < p.desc.operand_count; i++) {
+        memcpy(p.blocks[i].data, pages + p.bindings[i].byte_offset, p.blocks[i].bytes);
+        p.bindings[i].byte_offset = 0;
+    }
+    assert_true(test_problem_hash(&p) == want);
+    for (uint64_t i = at; i < BYTES; i++) assert_int_equal((unsigned char)pages[i], TEST_POISON);
+    wane_recorder_destroy(recorder);
+    wane_executable_destroy(executable);
+    wane_buffer_destroy(buffer);
+    test_problem_end(&p);
+    close_context(context);
+    host_free(&h);
+    free(pages);
+}
+
 // ---- threads ------------------------------------------------------------------------------------------------------
 
 enum { WORKERS = 4, ROUNDS = 12 };
@@ -455,7 +549,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_record, before_each),     cmocka_unit_test_setup(test_record_refuses, before_each),
         cmocka_unit_test_setup(test_no_storage, before_each), cmocka_unit_test_setup(test_wrap_refuses, before_each),
         cmocka_unit_test_setup(test_queue, before_each),      cmocka_unit_test_setup(test_unwrap, before_each),
-        cmocka_unit_test_setup(test_several, before_each),    cmocka_unit_test_setup(test_threads, before_each),
+        cmocka_unit_test_setup(test_several, before_each),    cmocka_unit_test_setup(test_host_memory, before_each),
+        cmocka_unit_test_setup(test_threads, before_each),
     };
     return cmocka_run_group_tests_name("vulkan_host", tests, NULL, NULL);
 }

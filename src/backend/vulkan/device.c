@@ -107,12 +107,15 @@ static wane_status make_device(wane_device *device)
                                            .queueFamilyIndex = d->family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
-    const char *extension = "VK_KHR_portability_subset";   // must be enabled where it is offered
+    const char *extensions[2];
+    uint32_t count = 0;
+    if (d->portability_subset) extensions[count++] = "VK_KHR_portability_subset";      // must be enabled if offered
+    if (d->host_memory) extensions[count++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
-                                     .enabledExtensionCount = d->portability_subset ? 1 : 0,
-                                     .ppEnabledExtensionNames = d->portability_subset ? &extension : NULL};
+                                     .enabledExtensionCount = count,
+                                     .ppEnabledExtensionNames = count ? extensions : NULL};
     VkResult result = d->vki.CreateDevice(d->physical, &info, NULL, &d->device);
     if (result != VK_SUCCESS) {
         d->device = VK_NULL_HANDLE;
@@ -130,6 +133,9 @@ static wane_status load_device(wane_device *device)
     if (!d->vk.name) missing = "vk" #name;
     VULKAN_DEVICE_FUNCTIONS(LOAD)
 #undef LOAD
+    const char *name = "vkGetMemoryHostPointerPropertiesEXT";
+    d->host_pointer_properties = d->host_memory
+        ? (PFN_vkGetMemoryHostPointerPropertiesEXT)d->vki.GetDeviceProcAddr(d->device, name) : NULL;
     if (!missing) return WANE_OK;
     return wane_fail_native(device->context, WANE_ERROR_DRIVER, 0, "%s: the driver lacks %s", device->id, missing);
 }

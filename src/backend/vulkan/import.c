@@ -91,6 +91,8 @@ WANE_API wane_status wane_device_wrap_vulkan(wane_context *context, const wane_v
     d->host_user = desc->user;
     d->host_lock = desc->queue_lock;
     d->host_unlock = desc->queue_unlock;
+    for (uint32_t i = 0; i < desc->enabled_extension_count; i++)
+        d->host_memory = d->host_memory || strcmp(desc->enabled_extensions[i], VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME) == 0;
     wane_device *device = NULL;
     status = add(context, d, desc, &device);
     if (status) {
@@ -115,6 +117,46 @@ WANE_API wane_status wane_buffer_import_vulkan(wane_device *device, VkBuffer buf
     wane_status status = wane_device_require(device);
     if (status == WANE_OK) status = wane_buffer_make(device, bytes, out);
     if (status == WANE_OK) (*out)->native[0] = vulkan_buffer_native(buffer);
+    return status;
+}
+
+static wane_status check_host(wane_device *device, const void *memory, uint64_t bytes)
+{
+    const vulkan_device *d = vulkan_of(device);
+    if (!d->host_memory)
+        return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, "memory",
+                         "%s %s VK_EXT_external_memory_host: use wane_buffer_wrap_host, which wane_run stages", device->id,
+                         device->wrapped ? "was wrapped without a word of" : "lacks");
+    if (!d->host_pointer_properties)
+        return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, "enabled_extensions",
+                         "say VK_EXT_external_memory_host, and the VkDevice was made without it");
+    uint64_t align = d->host_align_bytes ? d->host_align_bytes : 1;
+    if ((uintptr_t)memory % align || bytes % align || !bytes)
+        return wane_fail(device->context, WANE_ERROR_ALIGNMENT, "memory",
+                         "its address and its %llu bytes must be multiples of %llu on this device",
+                         (unsigned long long)bytes, (unsigned long long)align);
+    return WANE_OK;
+}
+
+WANE_API wane_status wane_buffer_import_host_vulkan(wane_device *device, void *memory, uint64_t bytes,
+                                                    wane_buffer **out)
+{
+    if (out) *out = NULL;
+    if (!device) return WANE_ERROR_NULL_ARGUMENT;
+    wane_context *context = device->context;
+    if (!out) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
+    if (!memory) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "memory", "must not be NULL");
+    if (device->backend != &wane_backend_vulkan)
+        return wane_fail(context, WANE_ERROR_MISMATCH, "device", "%s is no Vulkan device", device->id);
+    wane_status status = wane_device_require(device);
+    if (status == WANE_OK) status = check_host(device, memory, bytes);
+    if (status == WANE_OK) status = wane_buffer_make(device, bytes, out);
+    if (status) return status;
+    status = vulkan_buffer_import_host(*out, memory);
+    if (status) {
+        wane_buffer_destroy(*out);
+        *out = NULL;
+    }
     return status;
 }
 

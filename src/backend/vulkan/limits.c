@@ -8,11 +8,12 @@ typedef struct probe {
     VkPhysicalDeviceMaintenance3Properties maintenance3;
     VkPhysicalDeviceMaintenance4Properties maintenance4;
     VkPhysicalDeviceDriverProperties driver;
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT external;
     VkPhysicalDeviceProperties2 properties;
     VkPhysicalDevice16BitStorageFeatures storage16;
     VkPhysicalDeviceVulkan12Features vulkan12;
     VkPhysicalDeviceFeatures2 features;
-    bool portability_subset, driver_known;
+    bool portability_subset, driver_known, host_memory;
 } probe;
 
 bool vulkan_has_extension(const VkExtensionProperties *list, uint32_t count, const char *name)
@@ -31,6 +32,7 @@ static void probe_extensions(wane_context *context, const vulkan_device *d, prob
     VkResult result = d->vki.EnumerateDeviceExtensionProperties(d->physical, NULL, &count, list);
     if (result == VK_SUCCESS || result == VK_INCOMPLETE) {
         p->portability_subset = vulkan_has_extension(list, count, "VK_KHR_portability_subset");
+        p->host_memory = vulkan_has_extension(list, count, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
         p->driver_known = vulkan_has_extension(list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     }
     wane_free(context, list);
@@ -53,6 +55,9 @@ static void probe_device(wane_context *context, const vulkan_device *d, probe *p
         p->maintenance4.pNext = p->maintenance3.pNext;
         p->maintenance3.pNext = &p->maintenance4;
     }
+    p->external.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
+    p->external.pNext = p->properties.pNext;
+    if (p->host_memory) p->properties.pNext = &p->external;
     d->vki.GetPhysicalDeviceProperties2(d->physical, &p->properties);
     p->storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES;
     p->vulkan12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
@@ -194,6 +199,8 @@ void vulkan_describe(wane_device *device, uint32_t loader_version)
         probe_device(device->context, d, &p);
     }
     d->portability_subset = p.portability_subset;
+    d->host_align_bytes = p.external.minImportedHostPointerAlignment;
+    if (!device->wrapped) d->host_memory = p.host_memory;
     name_driver(device, d, &p);
     fill_limits(device, d, &p);
     check_floor(device, &d->properties.limits);

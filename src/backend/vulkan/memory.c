@@ -121,6 +121,66 @@ void vulkan_buffer_destroy(wane_buffer *buffer)
     buffer->native[0] = buffer->native[1] = 0;
 }
 
+static wane_status bind_host(wane_device *device, void *pointer, uint64_t bytes, vulkan_memory *out)
+{
+    vulkan_device *d = vulkan_of(device);
+    const VkExternalMemoryHandleTypeFlagBits kind = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
+    VkMemoryHostPointerPropertiesEXT may = {.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
+    VkResult result = d->host_pointer_properties(d->device, kind, pointer, &may);
+    if (result != VK_SUCCESS)
+        return vulkan_fail(device, result, WANE_ERROR_UNSUPPORTED, "vkGetMemoryHostPointerPropertiesEXT");
+    VkMemoryRequirements needs;
+    d->vk.GetBufferMemoryRequirements(d->device, out->buffer, &needs);
+    int type = choose_type(d, needs.memoryTypeBits & may.memoryTypeBits, true);
+    if (type < 0 || needs.size > bytes)
+        return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, "memory", "%s cannot work in this memory: use "
+                         "wane_buffer_wrap_host, which wane_run stages", device->id);
+    const VkImportMemoryHostPointerInfoEXT import = {.sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+                                                     .handleType = kind,
+                                                     .pHostPointer = pointer};
+    const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                       .pNext = &import,
+                                       .allocationSize = bytes,
+                                       .memoryTypeIndex = (uint32_t)type};
+    result = d->vk.AllocateMemory(d->device, &info, NULL, &out->memory);
+    if (result != VK_SUCCESS) {
+        out->memory = VK_NULL_HANDLE;
+        return vulkan_fail(device, result, WANE_ERROR_DEVICE_MEMORY, "vkAllocateMemory");
+    }
+    result = d->vk.BindBufferMemory(d->device, out->buffer, out->memory, 0);
+    return result == VK_SUCCESS ? WANE_OK : vulkan_fail(device, result, WANE_ERROR_DEVICE_MEMORY, "vkBindBufferMemory");
+}
+
+wane_status vulkan_buffer_import_host(wane_buffer *buffer, void *pointer)
+{
+    wane_device *device = buffer->device;
+    vulkan_device *d = vulkan_of(device);
+    vulkan_memory *memory = wane_alloc(buffer->context, sizeof *memory);
+    if (!memory) return wane_no_memory(buffer->context);
+    const VkExternalMemoryBufferCreateInfo external = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT};
+    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                     .pNext = &external,
+                                     .size = buffer->bytes,
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT,
+                                     .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
+    VkResult result = d->vk.CreateBuffer(d->device, &info, NULL, &memory->buffer);
+    if (result != VK_SUCCESS) memory->buffer = VK_NULL_HANDLE;
+    wane_status status = result == VK_SUCCESS ? bind_host(device, pointer, buffer->bytes, memory)
+                                              : vulkan_fail(device, result, WANE_ERROR_DEVICE_MEMORY, "vkCreateBuffer");
+    if (status) {
+        vulkan_memory_destroy(d, memory);
+        wane_free(buffer->context, memory);
+        return status;
+    }
+    buffer->native[0] = vulkan_buffer_native(memory->buffer);
+    buffer->native[1] = (uint64_t)(uintptr_t)memory;
+    buffer->host = pointer;
+    buffer->owned = true;
+    return WANE_OK;
+}
+
 // ---- transfers ----------------------------------------------------------------------------------------------------
 
 static wane_status make_staging(wane_device *device)

@@ -102,6 +102,8 @@ struct vulkan_device {
     uint32_t family, quirks;
     bool shared_memory;                     // host and device work in the same memory: buffers are mapped
     bool portability_subset;
+    bool host_memory;                       // VK_EXT_external_memory_host is enabled, or said to be
+    uint64_t host_align_bytes;              // of what it imports
     void *library;                          // loaded for a wrapped device alone
     // the host's, if wrapped
     void *host_user;
@@ -111,6 +113,7 @@ struct vulkan_device {
     VkDevice device;
     VkQueue queue;                          // VK_NULL_HANDLE: wrapped, and never submitted to
     vulkan_device_table vk;
+    PFN_vkGetMemoryHostPointerPropertiesEXT host_pointer_properties;   // NULL: not enabled
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;
     VkPipelineCache cache;
@@ -201,6 +204,8 @@ wane_status vulkan_buffer_create(wane_buffer *buffer);
 void vulkan_buffer_destroy(wane_buffer *buffer);
 wane_status vulkan_buffer_write(wane_buffer *buffer, uint64_t byte_offset, const void *data, uint64_t bytes);
 wane_status vulkan_buffer_read(wane_buffer *buffer, uint64_t byte_offset, void *data, uint64_t bytes);
+
+wane_status vulkan_buffer_import_host(wane_buffer *buffer, void *memory);
 
 // pipeline.c
 wane_status vulkan_cache_open(wane_device *device);
