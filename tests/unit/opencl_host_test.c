@@ -112,6 +112,12 @@ static void test_host_errors(void **state)
                  wane_enqueue_opencl(executable, recorder, &b.args, NULL, 0, NULL, NULL));
     expect_error(&messages, WANE_ERROR_NULL_ARGUMENT, "wait_list",
                  wane_enqueue_opencl(executable, recorder, &b.args, h.queue, 1, NULL, NULL));
+    cl_int code;
+    cl_event events[2] = {REAL(CreateUserEvent)(h.context, &code), NULL};
+    expect_error(&messages, WANE_ERROR_NULL_ARGUMENT, "wait_list",
+                 wane_enqueue_opencl(executable, recorder, &b.args, h.queue, 2, events, NULL));
+    REAL(ReleaseEvent)(events[0]);
+    expect_error(&messages, WANE_ERROR_IN_USE, "device", wane_device_unwrap(device));
     b.bindings[0].native = (uint64_t)(uintptr_t)foreign;
     b.bindings[0].bytes = 1 << 20;
     expect_error(&messages, WANE_ERROR_MISMATCH, "logits",
@@ -127,6 +133,28 @@ static void test_host_errors(void **state)
     assert_int_equal(shim.live, 0);
     host_free(&h);
     host_free(&other);
+}
+
+// The host's objects are given back when a device is unwrapped, however often; nothing else of them is touched.
+static void test_unwrap(void **state)
+{
+    (void)state;
+    host h = host_make(0);
+    wane_context *context = open_context(NULL);
+    wane_device *first = wrap(context, &h, true), *second = wrap(context, &h, false), *found = NULL;
+    assert_int_equal(wane_device_find(context, "opencl:host1", &found), WANE_OK);
+    assert_ptr_equal(found, second);
+    assert_int_equal(wane_device_unwrap(first), WANE_OK);
+    assert_int_equal(wane_device_find(context, "opencl:host0", &found), WANE_ERROR_NO_DEVICE);
+    assert_int_equal(wane_device_unwrap(second), WANE_OK);
+    for (int i = 0; i < 200; i++) assert_int_equal(wane_device_unwrap(wrap(context, &h, i % 2)), WANE_OK);
+    assert_int_equal(shim.live, 0);
+    cl_uint references = 0;
+    assert_int_equal(REAL(GetContextInfo)(h.context, CL_CONTEXT_REFERENCE_COUNT, sizeof references, &references, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(references, 2);       // the host's, and its queue's
+    wane_context_destroy(context);
+    host_free(&h);
 }
 
 // ---- threads --------------------------------------------------------------------------------------------------------
@@ -187,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup(test_enqueue_in_order, before_each),
         cmocka_unit_test_setup(test_enqueue_out_of_order, before_each),
         cmocka_unit_test_setup(test_host_errors, before_each),
+        cmocka_unit_test_setup(test_unwrap, before_each),
         cmocka_unit_test_setup(test_threads, before_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

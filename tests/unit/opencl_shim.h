@@ -38,7 +38,7 @@ static struct {
     const char *late;                      // a call that came after it, and releases nothing
     shim_site *sites;                      // NULL, or gets the first SHIM_SITES fallible calls
     atomic_uint kinds[SHIM_KINDS];         // calls of each kind
-    atomic_uint builds, binaries, enqueued, events, made;
+    atomic_uint builds, sources, binaries, enqueued, events, made;
     uint32_t group_limit;
     atomic_int live;                       // objects made or retained, and not released
     cl_device_info lie;                    // what GetDeviceInfo answers falsely: `answer` as number, or `words`

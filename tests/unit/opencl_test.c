@@ -177,10 +177,12 @@ static void cache_store(void *user, const char *key, const void *data, size_t by
     s->bytes[s->count++] = bytes;
 }
 
-static void run_with(const wane_cache *cache)
+static void run_with(const wane_cache *cache, wane_cache_info *info)
 {
     wane_context *context = open_context(cache);
     assert_like_cpu(test_device(context, "opencl"), context, 4, 100);
+    *info = (wane_cache_info){.struct_size = sizeof *info};
+    assert_int_equal(wane_context_get_cache_info(context, info), WANE_OK);
     wane_context_destroy(context);
     assert_int_equal(shim.live, 0);
 }
@@ -190,25 +192,32 @@ static void test_cache(void **state)
     (void)state;
     store s = {.count = 0};
     wane_cache cache = {&s, cache_load, cache_store};
-    run_with(&cache);
+    wane_cache_info info;
+    run_with(&cache, &info);
     uint32_t stored = s.count, builds = shim.builds;
     assert_int_equal(stored, builds);
     assert_int_equal(shim.binaries, 0);
-    run_with(&cache);                      // all from the cache
+    assert_true(info.used == 0 && info.absent == stored && info.refused == 0 && info.stored == stored);
+    reset_shim();
+    run_with(&cache, &info);                      // all from the cache: no source is seen
+    assert_int_equal(shim.sources, 0);
+    assert_true(info.used == stored && info.absent == 0 && info.refused == 0 && info.stored == 0);
     assert_int_equal(shim.binaries, stored);
     assert_int_equal(s.count, stored);
 
     reset_shim();                          // a driver that takes no binary
     shim.fail_name = "clCreateProgramWithBinary";
     shim.fail_with = CL_INVALID_BINARY;
-    run_with(&cache);
+    run_with(&cache, &info);
     assert_int_equal(shim.binaries, 0);
     assert_int_equal(shim.builds, builds);
 
     reset_shim();                          // damage, found before a driver sees it
+    s.count = stored;
     for (uint32_t i = 0; i < s.count; i++) ((unsigned char *)s.data[i])[s.bytes[i] / 2] ^= 1;
-    run_with(&cache);
+    run_with(&cache, &info);
     assert_int_equal(shim.binaries, 0);
+    assert_true(info.used == 0 && info.absent == 0 && info.refused == stored && info.stored == stored);
     for (uint32_t i = 0; i < s.count; i++) free(s.data[i]);
 }
 
