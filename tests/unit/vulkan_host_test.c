@@ -370,66 +370,80 @@ static void test_several(void **state)
 
 // ---- memory of the host's -----------------------------------------------------------------------------------------
 
-// An engine that enabled VK_EXT_external_memory_host: gradients and all in the engine's own pages. One that did not, one
-// that says it did and did not, and memory that does not fit are refused with a reason.
+enum { PAGES_BYTES = 1 << 18 };
+
+static wane_device *wrap_importing(wane_context *context, const host *h)
+{
+    static const char *const name = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+    wane_vulkan_device_desc desc = host_desc(h, true);
+    desc.enabled_extensions = &name;
+    desc.enabled_extension_count = 1;
+    wane_device *device = NULL;
+    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
+    return device;
+}
+
+// An engine that did not enable the extension, and one that says it did and did not, are told so.
+static void test_host_memory_not_enabled(void **state)
+{
+    (void)state;
+    host h;
+    host_make(&h, NULL);
+    wane_context *context = open_context();
+    char *pages = aligned_alloc(1 << 16, PAGES_BYTES);
+    wane_buffer *buffer = NULL;
+    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "memory",
+                 wane_buffer_import_host_vulkan(host_wrap(context, &h, true), pages, PAGES_BYTES, &buffer));
+    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "enabled_extensions",
+                 wane_buffer_import_host_vulkan(wrap_importing(context, &h), pages, PAGES_BYTES, &buffer));
+    assert_null(buffer);
+    close_context(context);
+    host_free(&h);
+    free(pages);
+}
+
+// Memory that does not fit is refused, and a driver that fails leaves nothing.
+static void expect_refusals(wane_context *context, wane_device *device, char *pages)
+{
+    wane_buffer *buffer = NULL;
+#define REFUSES(status, operand, ...)                                                                                  \
+    expect_error(&messages, status, operand, wane_buffer_import_host_vulkan(__VA_ARGS__));                             \
+    assert_null(buffer)
+    REFUSES(WANE_ERROR_ALIGNMENT, "memory", device, pages + 4, PAGES_BYTES - (1 << 16), &buffer);
+    REFUSES(WANE_ERROR_ALIGNMENT, "memory", device, pages, PAGES_BYTES - 4, &buffer);
+    REFUSES(WANE_ERROR_ALIGNMENT, "memory", device, pages, 0, &buffer);
+    REFUSES(WANE_ERROR_NULL_ARGUMENT, "memory", device, NULL, PAGES_BYTES, &buffer);
+    REFUSES(WANE_ERROR_MISMATCH, "device", test_device(context, "cpu"), pages, PAGES_BYTES, &buffer);
+    int live = atomic_load(&shim.live);
+    shim.fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    for (uint32_t i = 1; i <= 3; i++) {
+        shim.fail_at = shim.calls + i;
+        REFUSES(WANE_ERROR_DEVICE_MEMORY, NULL, device, pages, PAGES_BYTES, &buffer);
+        assert_int_equal(atomic_load(&shim.live), live);
+    }
+#undef REFUSES
+}
+
+// All operands in the engine's own pages: wane_run stages nothing.
 static void test_host_memory(void **state)
 {
     (void)state;
-    const char *name = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
-    uint64_t want = expected(33, 257);
+    uint64_t want = expected(33, 257), at = 8;
     host h;
-    host_make(&h, NULL);
-    bool offered = host_offers(&h, name);
-    wane_context *context = open_context();
-    enum { BYTES = 1 << 18 };
-    char *pages = aligned_alloc(1 << 16, BYTES);
-    wane_buffer *buffer = NULL;
-    wane_vulkan_device_desc desc = host_desc(&h, true);
-    wane_device *device = host_wrap(context, &h, true);
-    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "memory",
-                 wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
-    assert_int_equal(wane_device_unwrap(device), WANE_OK);
-    desc.enabled_extensions = &name;
-    desc.enabled_extension_count = 1;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
-    expect_error(&messages, WANE_ERROR_UNSUPPORTED, "enabled_extensions",
-                 wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
-    assert_int_equal(wane_device_unwrap(device), WANE_OK);
-    host_free(&h);
+    bool offered = host_make(&h, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     if (!offered) {
-        wane_context_destroy(context);
-        free(pages);
+        host_free(&h);
         skip();
     }
-    host_make(&h, name);
-    desc = host_desc(&h, true);
-    desc.enabled_extensions = &name;
-    desc.enabled_extension_count = 1;
-    assert_int_equal(wane_device_wrap_vulkan(context, &desc, &device), WANE_OK);
-    expect_error(&messages, WANE_ERROR_ALIGNMENT, "memory",
-                 wane_buffer_import_host_vulkan(device, pages + 4, BYTES - (1 << 16), &buffer));
-    expect_error(&messages, WANE_ERROR_ALIGNMENT, "memory",
-                 wane_buffer_import_host_vulkan(device, pages, BYTES - 4, &buffer));
-    expect_error(&messages, WANE_ERROR_NULL_ARGUMENT, "memory",
-                 wane_buffer_import_host_vulkan(device, NULL, BYTES, &buffer));
-    expect_error(&messages, WANE_ERROR_MISMATCH, "device",
-                 wane_buffer_import_host_vulkan(test_device(context, "cpu"), pages, BYTES, &buffer));
-    assert_null(buffer);
-    // each failure of the calls behind it leaves nothing
-    int live = atomic_load(&shim.live);
-    for (uint32_t i = 1; i <= 3; i++) {
-        shim.fail_at = shim.calls + i;
-        shim.fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-        expect_error(&messages, WANE_ERROR_DEVICE_MEMORY, NULL,
-                     wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer));
-        assert_null(buffer);
-        assert_int_equal(atomic_load(&shim.live), live);
-    }
-    assert_int_equal(wane_buffer_import_host_vulkan(device, pages, BYTES, &buffer), WANE_OK);
+    wane_context *context = open_context();
+    wane_device *device = wrap_importing(context, &h);
+    char *pages = aligned_alloc(1 << 16, PAGES_BYTES);
+    expect_refusals(context, device, pages);
+    wane_buffer *buffer = NULL;
+    assert_int_equal(wane_buffer_import_host_vulkan(device, pages, PAGES_BYTES, &buffer), WANE_OK);
     test_problem p;
     make_problem(&p, context, 33, 257);
-    uint64_t at = 8;
-    memset(pages, TEST_POISON, BYTES);
+    memset(pages, TEST_POISON, PAGES_BYTES);
     for (uint32_t i = 0; i < p.desc.operand_count; i++) {
         memcpy(pages + at, p.blocks[i].data, p.blocks[i].bytes);
         p.bindings[i].host = NULL;
@@ -437,14 +451,14 @@ static void test_host_memory(void **state)
         p.bindings[i].byte_offset = at;
         at += (p.blocks[i].bytes + 15) / 8 * 8;
     }
-    assert_true(at <= BYTES);
+    assert_true(at <= PAGES_BYTES);
     wane_executable *executable = test_executable(device, &p, NULL);
-    unsigned made = shim_made();
     wane_recorder *recorder = NULL;
     assert_int_equal(wane_recorder_create(&executable, 1, 0, &recorder), WANE_OK);
+    unsigned made = 0;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(wane_run(executable, recorder, &p.args), WANE_OK);
-        if (i == 1) assert_int_equal(shim_made(), made);        // nothing is staged, and so nothing is made
+        if (i == 1) assert_int_equal(shim_made(), made);
         made = shim_made();
     }
     for (uint32_t i = 0; i < p.desc.operand_count; i++) {
@@ -452,7 +466,7 @@ static void test_host_memory(void **state)
         p.bindings[i].byte_offset = 0;
     }
     assert_true(test_problem_hash(&p) == want);
-    for (uint64_t i = at; i < BYTES; i++) assert_int_equal((unsigned char)pages[i], TEST_POISON);
+    for (uint64_t i = at; i < PAGES_BYTES; i++) assert_int_equal((unsigned char)pages[i], TEST_POISON);
     wane_recorder_destroy(recorder);
     wane_executable_destroy(executable);
     wane_buffer_destroy(buffer);
@@ -550,6 +564,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(test_no_storage, before_each), cmocka_unit_test_setup(test_wrap_refuses, before_each),
         cmocka_unit_test_setup(test_queue, before_each),      cmocka_unit_test_setup(test_unwrap, before_each),
         cmocka_unit_test_setup(test_several, before_each),    cmocka_unit_test_setup(test_host_memory, before_each),
+        cmocka_unit_test_setup(test_host_memory_not_enabled, before_each),
         cmocka_unit_test_setup(test_threads, before_each),
     };
     return cmocka_run_group_tests_name("vulkan_host", tests, NULL, NULL);
