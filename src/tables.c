@@ -3,11 +3,13 @@
 
 extern const wane_family wane_family_softmax;
 extern const wane_family wane_family_linear;
+extern const wane_family wane_family_contrastive;
 extern const wane_family wane_family_ranking;
 
 const wane_family *const wane_families[] = {
     &wane_family_softmax,
     &wane_family_linear,
+    &wane_family_contrastive,
     &wane_family_ranking,
     NULL,
 };

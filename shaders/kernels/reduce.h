@@ -1,6 +1,6 @@
 // reduce.h - merges a sum and a few counts of 128 virtual lanes pairwise, in an order that no group size changes.
 #define REDUCE_LANES 128u
-#define REDUCE_COUNTS 6u                   // the first is or-ed, the others added
+#define REDUCE_COUNTS 7u                   // the first is or-ed, the others added
 
 // Leaves the results in element 0 of `sum` and element i * REDUCE_LANES of `count`.
 K_FN void reduce_lanes(K_CTX K_INOUT_ARRAY(float, sum, K_OWN), K_INOUT_ARRAY(uint, count, K_OWN * REDUCE_COUNTS))

@@ -18,6 +18,7 @@
 #define SOFTMAX_PART_NAN 4u
 #define SOFTMAX_PART_MINUS 5u
 #define SOFTMAX_PART_CORRECT 6u
+#define SOFTMAX_PART_DROPPED 7u
 #define SOFTMAX_PART_WORDS 8u
 #define SOFTMAX_REDUCE_ROWS 16384u // rows of one part
 
@@ -74,6 +75,7 @@
 #define FLAG_IGNORED 128u
 #define FLAG_CORRECT 256u          // argmax is the target
 #define FLAG_ALL_MINUS_INF 512u
+#define FLAG_DROPPED 1024u         // ignored because it has no positive
 
 #define ROW_NORMAL 0u
 #define ROW_ZERO 1u
@@ -124,6 +126,7 @@
 // window.mode of reduce and finish
 #define MODE_COUNT 0u              // the denominator, before any row is swept
 #define MODE_LOSS 1u
+#define MODE_COLUMNS 2u            // of reduce: as MODE_LOSS, of what is no row and counts nowhere
 
 #define K_WORD_NAN 0x7fc00000u
 #define K_WORD_INF 0x7f800000u

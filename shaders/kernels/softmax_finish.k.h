@@ -43,7 +43,8 @@
             K_ST(work, SOFTMAX_STATUS, K_SL(count, 2u * REDUCE_LANES));
             K_ST(work, SOFTMAX_STATUS + 1u, K_SL(count, 3u * REDUCE_LANES));
             K_ST(work, SOFTMAX_STATUS + 2u, K_SL(count, 4u * REDUCE_LANES));
-            for (uint i = 3u; i < 8u; i++) K_ST(work, SOFTMAX_STATUS + i, 0u);
+            K_ST(work, SOFTMAX_STATUS + 3u, K_SL(count, 6u * REDUCE_LANES));
+            for (uint i = 4u; i < 8u; i++) K_ST(work, SOFTMAX_STATUS + i, 0u);
         }
     }
 #endif

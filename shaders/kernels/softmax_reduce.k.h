@@ -1,6 +1,6 @@
 // One group, one block of SOFTMAX_REDUCE_ROWS rows: sums a plane and counts the flags of valid rows into a part.
-// window.mode MODE_COUNT sums weight[y] (the denominator), MODE_LOSS row_loss; NaN and infinite values are or-ed as
-// classes, not summed. The order is that of 128 virtual lanes, then pairwise. window.part is the first item's part,
+// window.mode MODE_COUNT sums weight[y] (the denominator), MODE_LOSS row_loss, MODE_COLUMNS too without counting; NaN and
+// infinite values are or-ed as classes, not summed. The order is that of 128 virtual lanes, then pairwise. window.part is the first item's part,
 // window.col0 the number of rows in the batch.
 #if K_PHASE == 1
 #include "softmax.h"
@@ -25,11 +25,13 @@
                 sum[s] += valid && finite ? K_FLT(word) : 0.0f;
                 uint class_ = (word & 0x7fffffffu) == K_WORD_INF ? FLAG_PLUS_INF : FLAG_NAN;
                 count[s * REDUCE_COUNTS] |= valid && !finite ? class_ : 0u;
+                valid = valid && K_W(mode) != MODE_COLUMNS;
                 count[s * REDUCE_COUNTS + 1u] += valid ? 1u : 0u;
                 count[s * REDUCE_COUNTS + 2u] += (f & FLAG_BAD) != 0u ? 1u : 0u;
                 count[s * REDUCE_COUNTS + 3u] += valid && (f & (FLAG_NAN | FLAG_PLUS_INF)) != 0u ? 1u : 0u;
                 count[s * REDUCE_COUNTS + 4u] += valid && (f & FLAG_ALL_MINUS_INF) != 0u ? 1u : 0u;
                 count[s * REDUCE_COUNTS + 5u] += valid && (f & FLAG_CORRECT) != 0u ? 1u : 0u;
+                count[s * REDUCE_COUNTS + 6u] += (f & FLAG_DROPPED) != 0u ? 1u : 0u;
             }
         }
     reduce_lanes(K_PASS sum, count);

@@ -116,6 +116,7 @@ int main(void) {
     failures += _cmocka_run_group_tests("values", value_tests, value_test_count, NULL, NULL);
     failures += _cmocka_run_group_tests("whole rows", whole_tests, whole_test_count, NULL, NULL);
     failures += _cmocka_run_group_tests("special values", special_tests, special_test_count, NULL, NULL);
+    failures += _cmocka_run_group_tests("contrastive", contrastive_tests, contrastive_test_count, NULL, NULL);
     failures += _cmocka_run_group_tests("scales", scale_tests, scale_test_count, NULL, NULL);
     return failures == 0 ? 0 : 1;
 }
