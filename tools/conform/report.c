@@ -187,8 +187,10 @@ bool conform_report_open(conform_report *report, const conform_options *options,
     report->terminal = !options->verbose && isatty(fileno(report->text));
 #endif
     if (!open_file(&report->junit, options->junit) || !open_file(&report->json, options->json)
-        || !open_file(&report->csv, options->csv))
+        || !open_file(&report->csv, options->csv)) {
+        free(report->waiting);
         return false;
+    }
     if (report->junit) {
         junit_head(report);
         report->junit_tail = ftell(report->junit);
