@@ -401,6 +401,14 @@ static void make(conform_maker *m)
     make_random(m, m->full ? 1500 : 60);
 }
 
+// Weights by rank are constants in the gradient, and jump where ranks change; a hinge has kinks, and many pairs some near.
+static bool no_derivative(const conform_case *c)
+{
+    int weight = (int)conform_param(c, WANE_PARAM_PAIR_WEIGHT, WANE_PAIR_WEIGHT_NONE);
+    bool by_rank = weight >= WANE_PAIR_WEIGHT_LAMBDA && weight <= WANE_PAIR_WEIGHT_PRECISION;
+    return by_rank || (int)conform_param(c, WANE_PARAM_LINK, WANE_LINK_LOGISTIC) == WANE_LINK_HINGE;
+}
+
 const conform_family conform_family_ranking = {
     .name = "ranking",
     .make = make,
@@ -409,4 +417,5 @@ const conform_family conform_family_ranking = {
     .variants = variants,
     .shape = shape,
     .type = type,
+    .no_derivative = no_derivative,
 };
