@@ -406,7 +406,8 @@ static bool no_derivative(const conform_case *c)
 {
     int weight = (int)conform_param(c, WANE_PARAM_PAIR_WEIGHT, WANE_PAIR_WEIGHT_NONE);
     bool by_rank = weight >= WANE_PAIR_WEIGHT_LAMBDA && weight <= WANE_PAIR_WEIGHT_PRECISION;
-    return by_rank || (int)conform_param(c, WANE_PARAM_LINK, WANE_LINK_LOGISTIC) == WANE_LINK_HINGE;
+    bool hinge = c->loss->loss == WANE_LOSS_MARGIN_RANKING || (int)conform_param(c, WANE_PARAM_LINK, WANE_LINK_LOGISTIC) == WANE_LINK_HINGE;
+    return by_rank || hinge;
 }
 
 const conform_family conform_family_ranking = {
