@@ -178,6 +178,7 @@ static void multiply_lines(const product *p, const tile_product_args *args, uint
     rectangle tiles = across ? (rectangle){line0, line1, tile0, tile1} : (rectangle){tile0, tile1, line0, line1};
     rectangle r = {tiles.row0 * TILE_ROWS, smaller(tiles.row1 * TILE_ROWS, args->w.rows),
                    tiles.col0 * TILE_COLS, smaller(tiles.col1 * TILE_COLS, args->w.cols)};
+    if (r.row0 >= r.row1) return;          // rows that do not count
     multiply_rectangle(p, r);
 }
 
@@ -215,9 +216,20 @@ uint32_t wane_tile_line(const uint32_t *window)
     return w.tiles;
 }
 
+// Rows that do not count come last: they are left out of the output, or, being zeros, of the depth.
+static void keep_live(tile_product_args *args)
+{
+    if (!(args->c.options & (TILE_LIVE_ROWS | TILE_LIVE_DEPTH))) return;
+    uint32_t live = args->s.live[0] > args->w.first ? args->s.live[0] - args->w.first : 0;
+    if (args->c.options & TILE_LIVE_ROWS) args->w.rows = smaller(args->w.rows, live);
+    // a depth of none would write nothing where the output is to become 0
+    else args->w.depth = smaller(args->w.depth, live ? live : 1);
+}
+
 bool wane_tile_run(const tile_micro *words, const tile_micro *pairs, const wane_cpu_call *call, uint32_t begin, uint32_t end)
 {
     tile_product_args args = tile_product_arguments(call);
+    keep_live(&args);
     uint32_t types = args.c.types;
     product p = {.add = (args.w.flags & TILE_ADD) != 0};
     p.a = view_of(args.s.a, types & 15u, args.p.a_row, args.p.a_depth, args.w.rows, args.w.depth);
