@@ -21,7 +21,12 @@ static cJSON *role_json(const wane_role_info *role)
     cJSON_AddNumberToObject(json, "id", role->role);
     cJSON_AddStringToObject(json, "direction", tool_direction_name(role->direction));
     cJSON_AddStringToObject(json, "need", need_name(role));
-    cJSON_AddItemToObject(json, "shape", tool_json_split(role->shape, ','));
+    // "A|B": A for indices, B for other numbers
+    char first[32];
+    const char *other = strchr(role->shape, '|');
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(role->shape, "|"), role->shape);
+    cJSON_AddItemToObject(json, "shape", tool_json_split(first, ','));
+    if (other) cJSON_AddItemToObject(json, "shape_of_floats", tool_json_split(other + 1, ','));
     cJSON *types = cJSON_AddArrayToObject(json, "types");
     for (int dtype = 1; dtype < 32; dtype++)
         if (role->types & 1u << dtype) cJSON_AddItemToArray(types, cJSON_CreateString(tool_dtype_name(dtype)));

@@ -256,7 +256,14 @@ static int shape_outputs(tool_session *session, eval_problem *problem)
     eval_operand *statistics = find_operand(problem, WANE_ROLE_STATISTICS);
     uint32_t mask = problem->statistics_mask;
     if (statistics && statistics->output && !mask) {
-        wane_loss_desc desc = describe(problem, NULL);
+        wane_operand operands[64];                 // types decide which planes there are
+        memset(operands, 0, sizeof operands);
+        for (uint32_t i = 0; i < problem->operand_count; i++) {
+            operands[i].struct_size = sizeof operands[i];
+            operands[i].role = problem->operands[i].role->role;
+            operands[i].tensor.dtype = (wane_dtype)problem->operands[i].array.dtype;
+        }
+        wane_loss_desc desc = describe(problem, operands);
         wane_status status = wane_statistics_need(session->context, &desc, &mask);
         if (status) return tool_report(session, status, NULL);
     }

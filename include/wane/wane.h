@@ -15,7 +15,8 @@
 // have any sign.
 //
 // Types. Logits are f32, f16 or bf16; their gradient has that type or f32, and in that type may lie over them
-// (WANE_OPERAND_IN_PLACE). Targets are i32 or i64. Values, statistics and all sums are f32: nothing is rounded to a
+// (WANE_OPERAND_IN_PLACE). Targets are indices, i32 or i64, or where a loss takes them probabilities, f32, f16 or bf16,
+// shaped like logits. Values, statistics and all sums are f32: nothing is rounded to a
 // half type on the way.
 //
 // Linear heads. linear_<loss> takes input [rows, dim] and linear_weight [cols, dim] (of one type), linear_bias [cols]
@@ -37,6 +38,18 @@
 // s = label_smoothing; of the other losses their formula in losses.def. Then + z_loss * lse^2, all times row_weight.
 // `mean` divides by the sum of weight[y] over valid rows, by the number of rows where a loss has no target (entropy);
 // `sum` by 1.
+// Probabilities t in place of an index (cross_entropy): sum_j weight[j] ((1 - s) t_j + s / cols) (lse - x_j), divided
+// under `mean` by the number of rows. t need not sum to 1 and has no gradient; a negative t_j is a number like another;
+// a row with a t_j that is NaN or infinite is NaN like one with such a logit. ignore_index and accuracy are refused.
+// kl_logits and cross_entropy_logits compare softmax(logits) = p with softmax(teacher_logits) = q, both after the same
+// softcap and temperature. kl_logits is temperature^2 times sum q log(q / p) (direction forward), sum p log(p / q)
+// (reverse), or both added (symmetric); it is summed as q (e^r - 1 - r), r = log(p / q), so that rows that are nearly
+// equal lose no digits. cross_entropy_logits is lse - sum q x; symmetric adds the other direction. Either tensor has a
+// gradient. lse, entropy, argmax, z_loss and upstream_lse are those of logits. A column that is -inf in both adds
+// nothing; one with weight in the distribution that weighs and -inf in the other makes that direction infinite, and its
+// gradient by the weighing tensor, which has no limit, 0. hl_gauss takes a number for each row and makes t of it: the
+// mass of N(target, sigma^2) in each of cols equal bins from vmin to vmax, over that in all of them; a target outside is
+// taken at the nearer end, a NaN makes its row NaN, a mass below 1e-30 is 0.
 // Differences from torch.nn.functional.cross_entropy: nothing valid (or a weight sum of 0) gives 0, not NaN; a target
 // out of range gives its row loss 0 and gradient 0 and is counted (WANE_WARN_DATA), and never read out of bounds; a
 // term whose weight is 0 is 0 even where its logit is -inf.
@@ -181,7 +194,9 @@ typedef enum wane_loss {
 } wane_loss;
 
 // Roles of the softmax family (rows and cols are those of `logits`; every dtype is f32 unless said):
-//   in   logits f32, f16 or bf16 [rows, cols]; target i32 or i64 [rows] (not entropy); weight [cols], one per class;
+//   in   logits f32, f16 or bf16 [rows, cols]; target i32 or i64 [rows], of cross_entropy also f32, f16 or bf16
+//        [rows, cols], of hl_gauss f32 [rows], of entropy none; teacher_logits f32, f16 or bf16 [rows, cols] (kl_logits,
+//        cross_entropy_logits); weight [cols], one per class (where the target is an index or probabilities);
 //        row_weight [rows];
 //        upstream: d(objective)/d(loss), [1] for mean and sum, [rows] for none, absent means 1;
 //        upstream_lse [rows]: a gradient into the output lse, added in
@@ -190,7 +205,7 @@ typedef enum wane_loss {
 //   out  loss [1], or [rows] for none; row_loss [rows], unreduced, row_weight in, upstream and denominator not;
 //        lse [rows]; entropy [rows]; argmax i32 or i64 [rows], ties to the lowest column; accuracy [1], argmax = target
 //        over valid rows, 0 if there are none; valid_count i64 [1];
-//        grad_logits [rows, cols], of the logits' type or f32;
+//        grad_logits [rows, cols], of the logits' type or f32; grad_teacher_logits likewise;
 //        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
 // Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
 // grad_linear_bias in place of grad_logits; the others are those of the softmax family.
@@ -236,6 +251,7 @@ enum {                                     // bits 1 << WANE_DTYPE_*
     WANE_TYPES_F32 = 1 << WANE_DTYPE_F32,
     WANE_TYPES_INDEX = 1 << WANE_DTYPE_I32 | 1 << WANE_DTYPE_I64,
     WANE_TYPES_GRADE = 1 << WANE_DTYPE_F32 | 1 << WANE_DTYPE_I32,
+    WANE_TYPES_TARGET = WANE_TYPES_INDEX | WANE_TYPES_FLOAT,
     WANE_TYPES_I64 = 1 << WANE_DTYPE_I64,
     WANE_TYPES_U32 = 1 << WANE_DTYPE_U32
 };
@@ -246,7 +262,7 @@ typedef struct wane_role_info {
     wane_role role;
     const char *name;
     int direction, need;                   // WANE_DIRECTION_*, WANE_NEED_*
-    const char *shape;                     // named extents, "rows,cols"; see losses.def
+    const char *shape;                     // named extents, "rows,cols"; "A|B": A for index types, B for float types
     uint32_t types;                        // bits of the types it takes
 } wane_role_info;
 
@@ -523,7 +539,8 @@ enum {
     WANE_STATISTIC_TARGET = 1 << 2,        // u of the target, 0 in a shard without it
     WANE_STATISTIC_FLAGS = 1 << 3,         // WANE_FLAG_* or-ed, as an f32 of that integer
     WANE_STATISTIC_SUM_EXP_X = 1 << 4,     // sum over the others of exp(x_j - max) * (x_j - max)
-    WANE_STATISTIC_SUM_WEIGHT_X = 1 << 5,  // sum over the others above -inf of weight[j] * (x_j - max)
+    WANE_STATISTIC_SUM_WEIGHT_X = 1 << 5,  // sum over the others above -inf of weight[j] * (x_j - max); of probabilities
+                                           // all columns, weight[j] the smoothed t_j times the class weight
     WANE_STATISTIC_SUM_WEIGHT = 1 << 6     // sum over the others of weight[j]
     // MAX, SUM, TARGET and FLAGS are always there. The two sums with weights serve label smoothing, SUM_EXP_X entropy
 };
@@ -536,8 +553,9 @@ enum {
     WANE_FLAG_BAD_TARGET = 64, WANE_FLAG_IGNORED = 128
 };
 
-// The planes that backward (and merging) need of this problem: what to give `statistics` as its first extent. Operands'
-// extents are not looked at. Errors: as wane_plan_create for loss and parameters.
+// The planes that backward (and merging) need of this problem: what to give `statistics` as its first extent. Of the
+// operands their types alone are looked at: probabilities need other planes than an index, which is taken for granted
+// where `target` is not among them. Errors: as wane_plan_create for loss and parameters.
 WANE_API wane_status wane_statistics_need(wane_context *context, const wane_loss_desc *desc, uint32_t *mask);
 
 // The layout of a mask: planes stand in the order of their bits. Number of planes; index of one, -1 if it is absent.

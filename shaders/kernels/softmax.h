@@ -93,10 +93,32 @@
 #define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
 #define OPTION_ORDERED 2048u       // rows that count come first in planes and logits
 #define OPTION_MERGED 1024u        // statistics given by the caller, of all columns of a split vocabulary
+#define OPTION_MERGE 2048u         // link: merge a tensor's slices and do nothing else
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
+
+// ---- rows with a second source of weights (softmax_pair.h) ----
+// A second tensor of logits is swept like the first, into planes of its own (record.second_planes).
+#define PLANE_SWEPT PLANE_TARGET   // FLAG_* of the swept tensor: such rows have no target column
+// sums of the pair kernels, in slices whose statistics are merged; two of them stand where saved statistics have them
+#define SLICE_FORWARD SLICE_SUM_WX
+#define SLICE_WEIGHTS SLICE_SUM_W
+#define SLICE_REVERSE SLICE_SUM_EX
+// coefficients under other names: the whole gradient of column j is P p_j + ALPHA (p_j - q_j) + BETA p_j (l_j - MEAN),
+// with l_j = log(p_j / q_j), or -log q_j; or P p_j - ALPHA a_j
+#define COEF_ALPHA COEF_TARGET
+#define COEF_BETA COEF_W
+#define COEF_MEAN COEF_EX
+// constant `term` of the pair kernels
+#define PAIR_FORWARD 1u            // weights of the second tensor, logarithms of the first
+#define PAIR_REVERSE 2u
+#define PAIR_DIVERGENCE 4u         // log(q / p), not -log p
+#define PAIR_TEACHER 8u            // weights softmax(second)
+#define PAIR_GIVEN 16u             // weights read
+#define PAIR_BINS 32u              // weights generated: masses of a normal distribution around PLANE_LABEL, an f32
 
 // ---- constant `types`: TYPE_* of logits, and of the gradient shifted by SHIFT_GRAD ----
 #define SHIFT_GRAD 4u
+#define SHIFT_SECOND 8u            // of the second tensor
 #define TYPE_F32 0u
 #define TYPE_F16 1u
 #define TYPE_BF16 2u
@@ -107,7 +129,8 @@
 #define HAS_UPSTREAM_LSE 4u
 #define HAS_WEIGHT 8u
 #define HAS_TARGET_I64 16u
-#define HAS_TARGET 32u
+#define HAS_TARGET 32u             // an index
+#define HAS_AIM 64u                // target is an f32: PLANE_LABEL gets it, finite, or the row FLAG_NAN
 
 // ---- record.statistics_mask bits: WANE_STATISTIC_* ----
 #define SAVED_MAX 1u

@@ -22,12 +22,20 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
     uint class_ = column - K_W(col0);
     bool here = valid && (class_ < K_W(cols_here) || (K_P(flags) & HAS_WEIGHT) == 0u);
     if (here) weight = 1.0f;
-    if (here && (K_P(flags) & HAS_WEIGHT) != 0u) weight = K_FLT(K_LD(weight, K_STEP(class_, K_P(weight_col))));
+    if (here && labelled && (K_P(flags) & HAS_WEIGHT) != 0u) weight = K_FLT(K_LD(weight, K_STEP(class_, K_P(weight_col))));
     if (here || K_W(col0) == 0u) plane_store(K_PASS PLANE_WEIGHT, row, K_BITS(weight));
     if (K_W(col0) == 0u) {
         uint one = K_BITS(1.0f);
-        plane_store(K_PASS PLANE_LABEL, row, !valid || !labelled ? SOFTMAX_NO_COLUMN : column < K_P(cols) ? column : SOFTMAX_ELSEWHERE);
-        plane_store(K_PASS PLANE_FLAGS, row, t.ignored ? FLAG_IGNORED : t.bad ? FLAG_BAD : 0u);
+        uint label = !valid || !labelled ? SOFTMAX_NO_COLUMN : column < K_P(cols) ? column : SOFTMAX_ELSEWHERE;
+        uint found = t.ignored ? FLAG_IGNORED : t.bad ? FLAG_BAD : 0u;
+        if ((K_P(flags) & HAS_AIM) != 0u) {
+            label = K_LD(target, ROW_AT(from, K_P(target_outer), K_P(target_row)));
+            uint size = label & 0x7fffffffu;
+            found = size > K_WORD_INF ? FLAG_NAN : 0u;
+            label = size < K_WORD_INF ? label : (label & 0x80000000u) | 0x7f7fffffu;
+        }
+        plane_store(K_PASS PLANE_LABEL, row, label);
+        plane_store(K_PASS PLANE_FLAGS, row, found);
         uint word = one;
         if ((K_P(flags) & HAS_ROW_WEIGHT) != 0u) word = K_LD(row_weight, ROW_AT(from, K_P(row_weight_outer), K_P(row_weight_row)));
         plane_store(K_PASS PLANE_ROW_WEIGHT, row, word);

@@ -8,8 +8,13 @@
 #include "softmax_merge.h"
 #else
     uint row = K_ITEM;
-    uint label = K_LD(work, plane_at(K_PASS PLANE_LABEL, row));
-    uint flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row));
+    bool merge = (K_C(options) & OPTION_MERGE) != 0u;
+    uint label = SOFTMAX_NO_COLUMN;
+    uint flags = 0u;
+    if (!merge) {                          // the planes of a second tensor have neither
+        label = K_LD(work, plane_at(K_PASS PLANE_LABEL, row));
+        flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row));
+    }
     row_stats s = stats_none();
     if (label != SOFTMAX_NO_COLUMN || (K_C(options) & OPTION_NO_TARGET) != 0u)
         for (uint first = 0u; first < K_P(slices); first += 64u) {
@@ -21,8 +26,16 @@
     s.flags |= flags;
     // planes of one shard where those of all were asked for
     if ((K_C(options) & OPTION_MERGED) != 0u && (s.flags & (FLAG_TARGET | FLAG_IGNORED | FLAG_BAD)) == 0u) s.flags |= FLAG_NAN;
-    row_coefs c = link_row(K_PASS row, label, s);
+    row_coefs c;
+    c.mode = ROW_ZERO; c.p = 0.0f; c.target = 0.0f; c.w = 0.0f; c.ex = 0.0f; c.top = 0.0f;
+    if (merge) {
+        plane_store(K_PASS PLANE_ARGMAX, row, s.best);
+        s.target = K_FLT(0u);
+    } else {
+        c = link_row(K_PASS row, label, s);
+    }
     store_stats(K_PASS row, s);
+    if (merge) plane_store(K_PASS PLANE_SWEPT, row, s.flags);
     plane_store(K_PASS PLANE_COEF + COEF_MODE, row, c.mode);
     plane_store(K_PASS PLANE_COEF + COEF_P, row, K_BITS(c.p));
     plane_store(K_PASS PLANE_COEF + COEF_TARGET, row, K_BITS(c.target));

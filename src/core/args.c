@@ -118,7 +118,9 @@ static bool same_memory(const span *a, const span *b)
 // A gradient in place lies over one input, on the very same bytes.
 static bool lies_over(const span *a, const span *b)
 {
-    return a->in_place && !b->written && same_memory(a, b) && a->begin == b->begin && a->end == b->end;
+    // the gradient of role R is called grad_R
+    return a->in_place && !b->written && strcmp(a->name + strlen("grad_"), b->name) == 0 && same_memory(a, b)
+        && a->begin == b->begin && a->end == b->end;
 }
 
 static wane_status check_in_place(wane_context *context, const span *spans, uint32_t count)

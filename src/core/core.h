@@ -74,6 +74,7 @@ typedef struct wane_record {
 // An operand of a plan: a public operand checked and completed.
 typedef struct wane_plan_operand {
     const wane_role_info *role;
+    char shape[24];                         // the role's, with its alternative and "reduced" decided: "rows,cols", "rows", "1"
     uint32_t flags;
     uint32_t align_bytes;
     wane_dtype dtype;

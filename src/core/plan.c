@@ -134,6 +134,18 @@ static wane_status read_tensor(wane_context *context, const wane_tensor *tensor,
     return check_strides(context, o);
 }
 
+// "A|B" is A for index types and B for others; "reduced" depends on the reduction.
+static void decide_shape(const wane_plan *plan, wane_plan_operand *o)
+{
+    const char *shape = o->role->shape, *other = strchr(shape, '|');
+    if (other && !(WANE_TYPES_INDEX & 1u << o->dtype)) shape = other + 1;
+    if (strncmp(shape, "reduced", 7) == 0) {
+        bool each = plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE;
+        shape = !each ? "1" : shape[7] ? shape + 8 : "rows";
+    }
+    snprintf(o->shape, sizeof o->shape, "%.*s", (int)strcspn(shape, "|"), shape);
+}
+
 static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
 {
     wane_context *context = plan->context;
@@ -159,6 +171,7 @@ static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
     o->written = role->direction != WANE_DIRECTION_IN && !(operand->flags & WANE_OPERAND_GIVEN);
     status = read_tensor(context, &operand->tensor, o);
     if (status) return status;
+    decide_shape(plan, o);
     plan->operand_count++;
     return WANE_OK;
 }
@@ -214,23 +227,16 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
 static uint32_t extra_rows(const wane_plan *plan)
 {
     for (uint32_t i = 0; i < plan->operand_count; i++)
-        if (strcmp(plan->operands[i].role->shape, "rows,cols") == 0 && plan->operands[i].rank > 2)
+        if (strcmp(plan->operands[i].shape, "rows,cols") == 0 && plan->operands[i].rank > 2)
             return plan->operands[i].rank - 2;
     return 0;
-}
-
-static const char *shape_of(const wane_plan *plan, const wane_role_info *role)
-{
-    if (strncmp(role->shape, "reduced", 7) != 0) return role->shape;
-    if (plan->params[WANE_PARAM_REDUCTION] != WANE_REDUCTION_NONE) return "1";
-    return role->shape[7] ? role->shape + 8 : "rows";
 }
 
 static wane_status match_operand(wane_plan *plan, named_extent *known, uint32_t *count, const wane_plan_operand *o,
                                  uint32_t extra)
 {
     static const char *const more[2] = {"rows1", "rows2"};
-    const char *shape = shape_of(plan, o->role);
+    const char *shape = o->shape;
     uint32_t rank = 1, d = 0;
     for (const char *c = shape; *c; c++) rank += *c == ',';
     if (!strstr(shape, "rows")) extra = 0;
@@ -284,12 +290,17 @@ static wane_status read_desc(wane_plan *plan, const wane_loss_desc *desc, const 
     plan->workspace_limit_bytes = desc->workspace_limit_bytes;
     status = read_params(plan, desc);
     if (status) return status;
-    uint32_t need = (*family)->statistics_need(plan);
+    return WANE_OK;
+}
+
+static wane_status read_statistics(wane_plan *plan, const wane_loss_desc *desc, const wane_family *family)
+{
+    uint32_t need = family->statistics_need(plan);
     plan->statistics_mask = desc->statistics_mask ? desc->statistics_mask : need;
     if (plan->statistics_mask & ~127u)
-        return wane_fail(context, WANE_ERROR_FLAGS, "statistics_mask", "unknown bits 0x%x", (unsigned)plan->statistics_mask);
+        return wane_fail(plan->context, WANE_ERROR_FLAGS, "statistics_mask", "unknown bits 0x%x", (unsigned)plan->statistics_mask);
     if ((plan->statistics_mask & need) != need)
-        return wane_fail(context, WANE_ERROR_STATISTICS, "statistics",
+        return wane_fail(plan->context, WANE_ERROR_STATISTICS, "statistics",
                          "the mask 0x%x lacks 0x%x: ask wane_statistics_need", (unsigned)plan->statistics_mask,
                          (unsigned)(need & ~plan->statistics_mask));
     return WANE_OK;
@@ -310,7 +321,8 @@ static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
         status = read_operand(plan, (const wane_operand *)((const char *)desc->operands + i * step));
         if (status) return status;
     }
-    status = match_shapes(plan);
+    status = read_statistics(plan, desc, family);
+    if (status == WANE_OK) status = match_shapes(plan);
     if (status) return status;
     bool output = false;
     for (uint32_t i = 0; i < plan->operand_count; i++) output = output || plan->operands[i].written;
@@ -378,6 +390,15 @@ wane_status wane_statistics_need(wane_context *context, const wane_loss_desc *de
     plan->context = context;
     const wane_family *family;
     wane_status status = read_desc(plan, desc, &family);
+    // of the operands their types alone
+    size_t step = status == WANE_OK && desc->operand_count && desc->operands ? desc->operands[0].struct_size : 0;
+    for (uint32_t i = 0; step >= sizeof(wane_operand) && i < desc->operand_count && i < WANE_MAX_OPERANDS; i++) {
+        const wane_operand *operand = (const wane_operand *)((const char *)desc->operands + i * step);
+        const wane_role_info *role = find_role(plan->loss, operand->role);
+        if (!role) continue;
+        plan->operands[plan->operand_count].role = role;
+        plan->operands[plan->operand_count++].dtype = operand->tensor.dtype;
+    }
     if (status == WANE_OK) *mask = family->statistics_need(plan);
     wane_free(context, plan);
     return status;

@@ -65,7 +65,7 @@ static bool add_split(softmax_problem *p, int64_t row, int64_t rows)
 
 static bool add_rows(softmax_problem *p, int64_t row, int64_t rows)
 {
-    return p->fused ? add_fused(p, row, rows) : add_split(p, row, rows);
+    return p->pair ? softmax_add_pair(p, row, rows) : p->fused ? add_fused(p, row, rows) : add_split(p, row, rows);
 }
 
 static void count_costs(softmax_problem *p)
@@ -95,7 +95,8 @@ static wane_status plan_softmax(wane_plan *plan)
     if (status) return status;
     softmax_fill_record(&p);
     const char *why = p.fused ? "fused row" : "split row";
-    const char *reason = p.fused ? "a row fits a window and is at most 2^20 columns"
+    const char *reason = p.pair ? "a row is compared with another source of weights"
+                       : p.fused ? "a row fits a window and is at most 2^20 columns"
                        : p.given ? "statistics are given"
                        : p.window_cols < p.cols ? "a row does not fit a window"
                        : p.cols > SOFTMAX_FUSED_COLS_MOST ? "more than 2^20 columns" : "few and long rows";

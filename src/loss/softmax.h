@@ -31,6 +31,8 @@ typedef struct softmax_problem {
     wane_plan *plan;
     softmax_record *record;
     int logits, target, weight, row_weight, upstream, upstream_lse, statistics, grad;
+    int second, grad_second;               // of softmax_pair.c: teacher logits or probabilities, and the teacher's gradient
+    uint32_t pair;                         // PAIR_*, 0 for a row by itself
     int64_t rows, cols;                    // rows = outer * inner: all dimensions but the class axis
     int64_t col_offset, total_cols;        // of a vocabulary split over several calls; 0: it is not
     int64_t outer, inner;
@@ -52,6 +54,7 @@ static inline int64_t softmax_clamp(int64_t value, int64_t low, int64_t high)
 
 // ---- softmax_problem.c ----
 uint32_t softmax_statistics_need(const wane_plan *plan);
+wane_status softmax_read_grad(const softmax_problem *p, int tensor, int grad, uint32_t *types, uint32_t *options);
 bool softmax_wants(const softmax_problem *p, wane_role role);      // an output that is asked for
 wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan);
 void softmax_fill_record(softmax_problem *p);                      // after the problem is cut; sets workspace and status
@@ -79,6 +82,11 @@ uint32_t softmax_plane_count(const softmax_problem *p);
 // The most rows, at most `most`, of which every operand fits a window with so many columns; 0 if there is none.
 int64_t softmax_most_rows(const softmax_problem *p, int64_t most, int64_t cols);
 int64_t softmax_batch_at(const softmax_problem *p, int64_t row, int64_t batch);
+
+// ---- softmax_pair.c: rows with a second source of weights ----
+wane_status softmax_read_pair(softmax_problem *p);                 // after the rest of the problem
+void softmax_fill_pair(softmax_problem *p);                        // after the rest of the record
+bool softmax_add_pair(softmax_problem *p, int64_t row, int64_t rows);
 
 // ---- softmax_passes.c: false when memory runs out ----
 wane_pass *softmax_add(softmax_problem *p, uint16_t kernel, int64_t items, softmax_window window);

@@ -28,7 +28,8 @@ static bool fits(const softmax_problem *p, int64_t rows, int64_t cols)
 {
     int64_t planes = wane_statistics_plane_count(p->plan->statistics_mask);
     return span_fits(p, p->logits, rows, cols) && span_fits(p, p->grad, rows, cols) && span_fits(p, p->weight, 1, cols)
-        && span_fits(p, p->target, rows, 1) && span_fits(p, p->row_weight, rows, 1) && span_fits(p, p->upstream, rows, 1)
+        && span_fits(p, p->target, rows, 1) && span_fits(p, p->second, rows, cols)
+        && span_fits(p, p->grad_second, rows, cols) && span_fits(p, p->row_weight, rows, 1) && span_fits(p, p->upstream, rows, 1)
         && span_fits(p, p->upstream_lse, rows, 1) && span_fits(p, p->statistics, rows, planes);
 }
 
@@ -67,7 +68,7 @@ static void cut_columns(softmax_problem *p)
 uint32_t softmax_plane_count(const softmax_problem *p)
 {
     uint32_t slices = p->fused ? 0 : p->given ? 1 : p->slices;
-    return SOFTMAX_PLANES + slices * SLICE_PLANES;
+    return (SOFTMAX_PLANES + slices * SLICE_PLANES) * (p->pair & PAIR_TEACHER ? 2 : 1);
 }
 
 // Rows of the batch that begins at `row`: whole outers, or a part of one.
@@ -95,7 +96,7 @@ wane_status softmax_cut(softmax_problem *p)
     rows = softmax_clamp(rows, 1, softmax_clamp(budget, 1, INT32_MAX));
     bool whole = fits(p, 1, p->cols);
     bool few = p->rows < SPLIT_ROWS_BELOW && p->cols >= SPLIT_COLS_FROM;
-    p->fused = !p->given && whole && p->cols <= SOFTMAX_FUSED_COLS_MOST && !few;
+    p->fused = !p->given && !p->pair && whole && p->cols <= SOFTMAX_FUSED_COLS_MOST && !few;
     p->window_cols = p->cols;
     if (whole) {
         rows = softmax_most_rows(p, rows, p->cols);

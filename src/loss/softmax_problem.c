@@ -1,18 +1,24 @@
 // softmax_problem.c - reads a problem of the softmax family: options, types, and the kernels' record.
 #include "loss/softmax.h"
 
-static bool has_target(const wane_plan *plan)
+// A loss of a row by itself: no target, no second row.
+static bool is_whole(const wane_plan *plan)
 {
-    for (uint32_t i = 0; i < plan->loss->role_count; i++)
-        if (wane_loss_role_at(plan->loss, i)->role == WANE_ROLE_TARGET) return true;
-    return false;
+    for (uint32_t i = 0; i < plan->loss->role_count; i++) {
+        wane_role role = wane_loss_role_at(plan->loss, i)->role;
+        if (role == WANE_ROLE_TARGET || role == WANE_ROLE_TEACHER_LOGITS) return false;
+    }
+    return true;
 }
 
 uint32_t softmax_statistics_need(const wane_plan *plan)
 {
     uint32_t mask = WANE_STATISTIC_MAX | WANE_STATISTIC_SUM | WANE_STATISTIC_TARGET | WANE_STATISTIC_FLAGS;
     if (softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0) mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
-    if (!has_target(plan)) mask |= WANE_STATISTIC_SUM_EXP_X;
+    if (is_whole(plan)) mask |= WANE_STATISTIC_SUM_EXP_X;
+    int target = wane_plan_find(plan, WANE_ROLE_TARGET);
+    if (target >= 0 && WANE_TYPES_FLOAT & 1u << plan->operands[target].dtype)
+        mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
     return mask;
 }
 
@@ -27,25 +33,29 @@ static uint32_t type_code(wane_dtype dtype)
     return dtype == WANE_DTYPE_F16 ? TYPE_F16 : dtype == WANE_DTYPE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
-// The gradient's type is that of the logits, or f32; in place it is the logits' own memory.
-static wane_status read_types(softmax_problem *p)
+// The types of a tensor of logits and of its gradient, which is of that type or f32; in place it is the tensor's memory.
+wane_status softmax_read_grad(const softmax_problem *p, int tensor, int grad, uint32_t *types, uint32_t *options)
 {
     wane_context *context = p->plan->context;
-    const wane_plan_operand *logits = &p->plan->operands[p->logits];
-    p->types = type_code(logits->dtype);
-    if (p->grad < 0) return WANE_OK;
-    const wane_plan_operand *grad = &p->plan->operands[p->grad];
-    p->types |= type_code(grad->dtype) << SHIFT_GRAD;
-    if (grad->dtype != logits->dtype && grad->dtype != WANE_DTYPE_F32)
-        return wane_fail(context, WANE_ERROR_DTYPE, "grad_logits", "has type %s: it takes that of logits, %s, or f32",
-                         wane_dtype_name(grad->dtype), wane_dtype_name(logits->dtype));
-    if (!(grad->flags & WANE_OPERAND_IN_PLACE)) return WANE_OK;
-    if (grad->flags & WANE_OPERAND_ACCUMULATE)
-        return wane_fail(context, WANE_ERROR_FLAGS, "grad_logits", "cannot both accumulate and lie over the logits");
-    bool same = grad->dtype == logits->dtype;
-    for (uint32_t d = 0; d < logits->rank; d++) same = same && grad->strides[d] == logits->strides[d];
+    const wane_plan_operand *logits = &p->plan->operands[tensor];
+    *types = type_code(logits->dtype);
+    if (grad < 0) return WANE_OK;
+    const wane_plan_operand *g = &p->plan->operands[grad];
+    *options |= OPTION_GRAD | (g->flags & WANE_OPERAND_ACCUMULATE ? OPTION_ACCUMULATE : 0)
+              | (g->flags & WANE_OPERAND_IN_PLACE ? OPTION_IN_PLACE : 0);
+    *types |= type_code(g->dtype) << SHIFT_GRAD;
+    if (g->dtype != logits->dtype && g->dtype != WANE_DTYPE_F32)
+        return wane_fail(context, WANE_ERROR_DTYPE, g->role->name, "has type %s: it takes that of %s, %s, or f32",
+                         wane_dtype_name(g->dtype), logits->role->name, wane_dtype_name(logits->dtype));
+    if (!(g->flags & WANE_OPERAND_IN_PLACE)) return WANE_OK;
+    if (g->flags & WANE_OPERAND_ACCUMULATE)
+        return wane_fail(context, WANE_ERROR_FLAGS, g->role->name, "cannot both accumulate and lie over %s",
+                         logits->role->name);
+    bool same = g->dtype == logits->dtype;
+    for (uint32_t d = 0; d < logits->rank; d++) same = same && g->strides[d] == logits->strides[d];
     if (!same)
-        return wane_fail(context, WANE_ERROR_STRIDE, "grad_logits", "lies over the logits and must have their type and strides");
+        return wane_fail(context, WANE_ERROR_STRIDE, g->role->name, "lies over %s and must have its type and strides",
+                         logits->role->name);
     return WANE_OK;
 }
 
@@ -71,7 +81,7 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
         return wane_fail(context, WANE_ERROR_EXTENT, plan->operands[cols_of].role->name,
                          "has no columns: a softmax needs one or more");
     wane_status status = softmax_read_rows(p, rows_of);
-    if (status == WANE_OK && p->logits >= 0) status = read_types(p);
+    if (status == WANE_OK && p->logits >= 0) status = softmax_read_grad(p, p->logits, p->grad, &p->types, &p->options);
     if (status) return status;
     if (p->cols > INT32_MAX || p->rows > INT32_MAX)
         return wane_fail(context, WANE_ERROR_TOO_LARGE, plan->operands[rows_of].role->name, "rows and columns are at most 2^31 - 1");
@@ -86,9 +96,6 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
     if (p->given && softmax_wants(p, WANE_ROLE_ENTROPY) && !(mask & WANE_STATISTIC_SUM_EXP_X))
         return wane_fail(context, WANE_ERROR_STATISTICS, "entropy", "needs the plane WANE_STATISTIC_SUM_EXP_X: save it by statistics_mask in the forward call, and "
                          "give that mask");
-    if (p->grad >= 0) p->options |= OPTION_GRAD;
-    if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_ACCUMULATE) p->options |= OPTION_ACCUMULATE;
-    if (p->grad >= 0 && plan->operands[p->grad].flags & WANE_OPERAND_IN_PLACE) p->options |= OPTION_IN_PLACE;
     if (softmax_param(plan, WANE_PARAM_SOFTCAP) > 0) p->options |= OPTION_SOFTCAP;
     bool smooth = softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0;
     if (smooth || (p->save && mask & (WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT))) p->options |= OPTION_WEIGHT_SUMS;
@@ -96,8 +103,8 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
     if (softmax_wants(p, WANE_ROLE_ENTROPY) || (p->save && mask & WANE_STATISTIC_SUM_EXP_X)) p->options |= OPTION_ENTROPY;
     if (softmax_wants(p, WANE_ROLE_ARGMAX) || softmax_wants(p, WANE_ROLE_ACCURACY)) p->options |= OPTION_ARGMAX;
     if (p->save) p->options |= OPTION_SAVE;
-    if (p->target < 0) p->options |= OPTION_NO_TARGET | OPTION_ENTROPY;
-    return WANE_OK;
+    if (is_whole(plan)) p->options |= OPTION_NO_TARGET | OPTION_ENTROPY;
+    return softmax_read_pair(p);
 }
 
 // A loss's own parameters, those that are none of the family's, in the registry's order: what its term reads.
@@ -130,6 +137,7 @@ void softmax_fill_record(softmax_problem *p)
     r->rows_inner = (uint32_t)p->inner;
     softmax_put_strides(p, p->logits, &r->logits_outer, &r->logits_row, &r->logits_col);
     softmax_put_strides(p, p->grad, &r->grad_outer, &r->grad_row, &r->grad_col);
+    bool indexed = p->target >= 0 && WANE_TYPES_INDEX & 1u << plan->operands[p->target].dtype;
     softmax_put_strides(p, p->target, &r->target_outer, &r->target_row, NULL);
     softmax_put_strides(p, p->weight, &none, &none, &r->weight_col);
     softmax_put_strides(p, p->row_weight, &r->row_weight_outer, &r->row_weight_row, NULL);
@@ -140,8 +148,7 @@ void softmax_fill_record(softmax_problem *p)
     r->statistics_mask = plan->statistics_mask;
     r->flags = (p->row_weight >= 0 ? HAS_ROW_WEIGHT : 0) | (p->upstream >= 0 ? HAS_UPSTREAM : 0)
              | (p->upstream_lse >= 0 ? HAS_UPSTREAM_LSE : 0) | (p->weight >= 0 ? HAS_WEIGHT : 0)
-             | (p->target >= 0 ? HAS_TARGET : 0)
-             | (p->target >= 0 && plan->operands[p->target].dtype == WANE_DTYPE_I64 ? HAS_TARGET_I64 : 0);
+             | (indexed ? HAS_TARGET : 0) | (indexed && plan->operands[p->target].dtype == WANE_DTYPE_I64 ? HAS_TARGET_I64 : 0);
     r->partials = SOFTMAX_SCALARS;
     r->parts = p->parts;
     r->planes = (uint32_t)wane_round_up(SOFTMAX_SCALARS + (uint64_t)p->parts * SOFTMAX_PART_WORDS, 64);
@@ -161,4 +168,5 @@ void softmax_fill_record(softmax_problem *p)
     p->plan->record_count = 1;
     p->plan->workspace_bytes = p->work_bytes = 4 * (r->planes + (uint64_t)p->batch_rows * softmax_plane_count(p));
     p->plan->status_byte = 4 * SOFTMAX_STATUS;
+    if (p->pair) softmax_fill_pair(p);
 }

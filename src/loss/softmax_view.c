@@ -5,28 +5,28 @@
 // First dimension of an operand's rows, or -1: [rows.., cols], [rows..], [planes, rows..], or no rows at all.
 static void row_dims_of(const wane_plan_operand *o, uint32_t dims[3], uint32_t count)
 {
-    bool matrix = strcmp(o->role->shape, "rows,cols") == 0, planes = strcmp(o->role->shape, "planes,rows") == 0;
+    bool matrix = strcmp(o->shape, "rows,cols") == 0, planes = strcmp(o->shape, "planes,rows") == 0;
     for (uint32_t i = 0; i < count; i++) dims[i] = matrix ? (i ? i + 1 : 0) : planes ? i + 1 : i;
 }
 
 bool softmax_has_rows(const softmax_problem *p, const wane_plan_operand *o)
 {
-    return strstr(o->role->shape, "rows") || (strcmp(o->role->shape, "reduced") == 0
-                                              && p->plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE);
+    (void)p;
+    return strstr(o->shape, "rows") != NULL;
 }
 
 softmax_view softmax_view_of(const softmax_problem *p, int operand)
 {
     const wane_plan_operand *o = &p->plan->operands[operand];
     softmax_view v = {0, 0, 0};
-    bool planes = strcmp(o->role->shape, "planes,rows") == 0;
+    bool planes = strcmp(o->shape, "planes,rows") == 0;
     if (!softmax_has_rows(p, o)) {
         v.col = o->rank ? o->strides[0] : 0;
         return v;
     }
     uint32_t dims[3];
     row_dims_of(o, dims, p->row_dims);
-    if (strcmp(o->role->shape, "rows,cols") == 0) v.col = o->strides[1];
+    if (strcmp(o->shape, "rows,cols") == 0) v.col = o->strides[1];
     if (planes) v.col = o->strides[0];
     v.inner = o->strides[dims[p->row_dims - 1]];
     if (p->row_dims == 2) v.outer = o->strides[dims[0]];

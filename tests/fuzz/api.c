@@ -267,10 +267,14 @@ static void run_problem(fuzz_input *in, world *w, test_problem *p, wane_executab
 {
     for (uint32_t i = 0; i < p->desc.operand_count; i++) p->bindings[i].role = p->operands[i].role;
     test_problem_memory(p, info->workspace_bytes, fuzz_rarely(in, 8) ? TEST_GUARD_AFTER : TEST_PLAIN);
-    // a gradient in place takes the logits' place
-    int grad = test_problem_find(p, WANE_ROLE_GRAD_LOGITS), logits = test_problem_find(p, WANE_ROLE_LOGITS);
-    bool in_place = grad >= 0 && p->operands[grad].flags & WANE_OPERAND_IN_PLACE;
-    if (in_place) p->bindings[grad].host = p->bindings[logits].host;
+    // a gradient in place takes its tensor's place
+    static const wane_role pairs[2][2] = {{WANE_ROLE_GRAD_LOGITS, WANE_ROLE_LOGITS},
+                                          {WANE_ROLE_GRAD_TEACHER_LOGITS, WANE_ROLE_TEACHER_LOGITS}};
+    for (int i = 0; i < 2; i++) {
+        int grad = test_problem_find(p, pairs[i][0]), logits = test_problem_find(p, pairs[i][1]);
+        bool in_place = grad >= 0 && p->operands[grad].flags & WANE_OPERAND_IN_PLACE;
+        if (in_place) p->bindings[grad].host = p->bindings[logits].host;
+    }
     const wane_args good = p->args;
     wane_binding bindings[TEST_OPERANDS];
     memcpy(bindings, p->bindings, sizeof bindings);

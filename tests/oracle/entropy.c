@@ -1,6 +1,6 @@
 // entropy.c - the entropy of the softmax: sum_j p_j (lse - x_j).
 //
-// Grandvalet, Bengio, Semi-supervised Learning by Entropy Minimization, NIPS 2004, equation 5. With x_j - max = b_j and
+// Grandvalet, Bengio, Semi-supervised Learning by Entropy Minimization, NIPS 2004. With x_j - max = b_j and
 // E = sum p_j b_j: H = log S - E, dH/dx_j = -p_j (b_j - E).
 #include <math.h>
 
@@ -16,7 +16,8 @@ static bool link(const whole_row *row, whole_result *result) {
     for (int64_t j = 0; j < row->cols; j++) {
         if (x->p[j] > 0) {
             mean += (long double)x->p[j] * (long double)x->below[j];
-            mean_error += (long double)(x->p[j] * (fabs(x->below[j]) * (x->p_error[j] + 4 + row->growth) + x->below_error[j]));
+            mean_error += (long double)(x->p[j] * (fabs(x->below[j]) * (x->p_error[j] + 4 + row->growth) + x->below_error[j]) +
+                                        WHOLE_FLUSH * fabs(x->below[j]));
             sum -= (long double)x->p[j] * (long double)x->log[j];
             scale += (long double)(x->p[j] * (1 - x->log[j]) * (2 + x->p_error[j]));
         }

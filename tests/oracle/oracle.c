@@ -28,7 +28,7 @@ typedef struct role_rule {
     int role;
     role_direction direction;
     role_need need;
-    const char *shape;   // extents by name or number, "rows,cols"
+    const char *shape;   // extents by name or number, "rows,cols"; "A|B": A for indices, B for numbers
 } role_rule;
 
 typedef struct param_rule {
@@ -167,11 +167,11 @@ static const char *check_roles(const loss_rule *loss, const oracle_problem *prob
 // ---- shapes ----
 
 static size_t part_length(const char *part) {
-    return strcspn(part, ",");
+    return strcspn(part, ",|");
 }
 
 static size_t name_length(const char *name) {   // "groups+1" is named groups
-    return strcspn(name, ",+=");
+    return strcspn(name, ",|+=");
 }
 
 // What a part of a shape adds to the number of its name.
@@ -208,7 +208,7 @@ static int split_shape(const char *shape, const char *names[4]) {
     int rank = 0;
     for (const char *at = shape; rank < 4; at += part_length(at) + 1) {
         names[rank++] = at;
-        if (at[part_length(at)] == '\0') {
+        if (at[part_length(at)] != ',') {
             break;
         }
     }
@@ -219,6 +219,10 @@ static const char *bind_input(extents *bound, const oracle_problem *problem, con
     const oracle_array *array = &problem->in[rule->role];
     const char *names[4];
     int rank = split_shape(rule->shape, names);
+    const char *other = strchr(rule->shape, '|');
+    if (other != NULL && array->rank != rank) {   // indices have one dimension, numbers two
+        rank = split_shape(other + 1, names);
+    }
     if (rank == 1 && array->rank == 0 && value_of(bound, problem, names[0]) == 1) {
         return NULL;   // a single element has rank 0 or 1
     }

@@ -49,8 +49,15 @@ void test_make(test_case *test, int loss, int64_t rows, int64_t cols, double dev
     for (int64_t j = 0; j < cols; j++) {
         test->weight[j] = 0.25 + 1.5 * test_uniform(&seed);
     }
+    for (int64_t i = 0; i < rows * cols; i++) {
+        test->teacher[i] = deviation * test_normal(&seed);
+        test->shares[i] = 2 * test_uniform(&seed) / (double)cols;
+    }
     test_bind(test, ORACLE_ROLE_LOGITS);
-    if (loss != ORACLE_LOSS_ENTROPY) {
+    if (loss == ORACLE_LOSS_KL_LOGITS || loss == ORACLE_LOSS_CROSS_ENTROPY_LOGITS) {
+        oracle_array teacher = {.rank = 2, .extents = {rows, cols}, .data = test->teacher};
+        test->problem.in[ORACLE_ROLE_TEACHER_LOGITS] = teacher;
+    } else if (loss != ORACLE_LOSS_ENTROPY) {
         test_bind(test, ORACLE_ROLE_TARGET);
     }
 }

@@ -19,6 +19,8 @@ typedef struct test_case {
     oracle_problem problem;
     int64_t rows, cols;
     double logits[TEST_ROWS * TEST_COLS];
+    double teacher[TEST_ROWS * TEST_COLS];
+    double shares[TEST_ROWS * TEST_COLS];        // probabilities, as ORACLE_ROLE_TARGET of rank 2
     double target[TEST_ROWS];
     double weight[TEST_COLS];
     double row_weight[TEST_ROWS];

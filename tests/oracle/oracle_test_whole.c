@@ -15,13 +15,36 @@ typedef struct variant {
 
 static const variant variants[] = {
     {ORACLE_LOSS_ENTROPY, 0, 0},
+    {ORACLE_LOSS_KL_LOGITS, ORACLE_PARAM_DIRECTION, 0},
+    {ORACLE_LOSS_KL_LOGITS, ORACLE_PARAM_DIRECTION, 1},
+    {ORACLE_LOSS_KL_LOGITS, ORACLE_PARAM_DIRECTION, 2},
+    {ORACLE_LOSS_CROSS_ENTROPY_LOGITS, ORACLE_PARAM_SYMMETRIC, 0},
+    {ORACLE_LOSS_CROSS_ENTROPY_LOGITS, ORACLE_PARAM_SYMMETRIC, 1},
+    {ORACLE_LOSS_CROSS_ENTROPY, ORACLE_PARAM_LABEL_SMOOTHING, 0},      // with probabilities
+    {ORACLE_LOSS_CROSS_ENTROPY, ORACLE_PARAM_LABEL_SMOOTHING, 0.2},
+    {ORACLE_LOSS_HL_GAUSS, ORACLE_PARAM_SIGMA, 0},
+    {ORACLE_LOSS_HL_GAUSS, ORACLE_PARAM_SIGMA, 0.3},
 };
+
+static void bind_shares(test_case *test) {
+    oracle_array shares = {.rank = 2, .extents = {test->rows, test->cols}, .data = test->shares};
+    test->problem.in[ORACLE_ROLE_TARGET] = shares;
+}
 
 // Bits of `mask`: row_weight, upstream, upstream_lse, temperature, softcap, z_loss.
 static void configure(test_case *test, const variant *of, int reduction, unsigned mask) {
     test_make(test, of->loss, ROWS, COLS, 1.5, 5 * mask + (unsigned)reduction);
     if (of->param != 0) {
         test_set(test, of->param, of->value);
+    }
+    if (of->loss == ORACLE_LOSS_CROSS_ENTROPY) {
+        bind_shares(test);
+        if (mask & 1) {
+            test_bind(test, ORACLE_ROLE_WEIGHT);
+        }
+    }
+    for (int i = 0; i < ROWS && of->loss == ORACLE_LOSS_HL_GAUSS; i++) {
+        test->target[i] = 0.6 * i - 0.05;
     }
     test_set(test, ORACLE_PARAM_REDUCTION, reduction);
     const int roles[] = {ORACLE_ROLE_ROW_WEIGHT, ORACLE_ROLE_UPSTREAM, ORACLE_ROLE_UPSTREAM_LSE};
@@ -40,6 +63,7 @@ static void configure(test_case *test, const variant *of, int reduction, unsigne
     test->problem.want[ORACLE_ROLE_LOSS] = true;
     test->problem.want[ORACLE_ROLE_LSE] = true;
     test->problem.want[ORACLE_ROLE_GRAD_LOGITS] = true;
+    test->problem.want[ORACLE_ROLE_GRAD_TEACHER_LOGITS] = test->problem.in[ORACLE_ROLE_TEACHER_LOGITS].data != NULL;
 }
 
 // What the gradients are those of: upstream . loss + upstream_lse . lse.
@@ -92,6 +116,9 @@ static void test_every_combination(void **state) {
                          reduction, mask);
                 configure(&test, &variants[v], reduction, mask);
                 check_gradient(&test, ORACLE_ROLE_GRAD_LOGITS, test.logits, what);
+                if (test.problem.want[ORACLE_ROLE_GRAD_TEACHER_LOGITS]) {
+                    check_gradient(&test, ORACLE_ROLE_GRAD_TEACHER_LOGITS, test.teacher, what);
+                }
                 test_drop(&test);
             }
         }
@@ -147,9 +174,180 @@ static void test_entropy_special(void **state) {
     test_drop(&test);
 }
 
+// ---- probabilities ----
+
+static double solve_loss(test_case *test) {
+    test->problem.want[ORACLE_ROLE_LOSS] = test->problem.want[ORACLE_ROLE_GRAD_LOGITS] = true;
+    test_solve(test);
+    return test_out(test, ORACLE_ROLE_LOSS)[0];
+}
+
+// A row of probabilities with one 1 is an index, smoothed or not; but class weights leave no trace in the denominator.
+static void test_one_hot(void **state) {
+    (void)state;
+    for (int smooth = 0; smooth < 2; smooth++) {
+        test_case index, shares;
+        test_make(&index, ORACLE_LOSS_CROSS_ENTROPY, 4, 6, 2, 3);
+        test_set(&index, ORACLE_PARAM_LABEL_SMOOTHING, smooth * 0.3);
+        test_set(&index, ORACLE_PARAM_REDUCTION, ORACLE_REDUCTION_SUM);
+        test_bind(&index, ORACLE_ROLE_WEIGHT);
+        shares = index;
+        shares.problem.in[ORACLE_ROLE_LOGITS].data = shares.logits;
+        shares.problem.in[ORACLE_ROLE_WEIGHT].data = shares.weight;
+        for (int i = 0; i < 24; i++) {
+            shares.shares[i] = i % 6 == (int)index.target[i / 6];
+        }
+        bind_shares(&shares);
+        double want = solve_loss(&index), got = solve_loss(&shares);
+        test_near(got, want, 1e-14 * want, "one-hot probabilities");
+        for (int i = 0; i < 24; i++) {
+            test_near(test_out(&shares, ORACLE_ROLE_GRAD_LOGITS)[i], test_out(&index, ORACLE_ROLE_GRAD_LOGITS)[i], 1e-14,
+                      "their gradient");
+        }
+        test_drop(&index);
+        test_drop(&shares);
+    }
+}
+
+static void test_odd_probabilities(void **state) {
+    (void)state;
+    test_case test;
+    test_make(&test, ORACLE_LOSS_CROSS_ENTROPY, 4, 2, 0, 1);
+    const double shares[8] = {NAN, 0, -0.5, 1, 1, 0, 0, 1};
+    for (int i = 0; i < 8; i++) {
+        test.shares[i] = shares[i];
+    }
+    test.logits[5] = -INFINITY;   // without weight
+    test.logits[7] = -INFINITY;   // with weight
+    bind_shares(&test);
+    test_want_all(&test);
+    test.problem.want[ORACLE_ROLE_ACCURACY] = false;
+    test_solve(&test);
+    const double *value = test_out(&test, ORACLE_ROLE_ROW_LOSS);
+    assert_true(isnan(value[0]) && value[3] == INFINITY && value[2] == 0);
+    test_near(value[1], 0.5 * log(2), 1e-15, "a negative probability is a number like another");
+    assert_true(test_out(&test, ORACLE_ROLE_STATUS)[1] == 1);
+    test_set(&test, ORACLE_PARAM_IGNORE_INDEX, 3);
+    assert_non_null(oracle_solve(&test.problem));
+    test_drop(&test);
+}
+
+// ---- two softmaxes ----
+
+// By the plain formula, where it loses nothing.
+static void test_plain_divergence(void **state) {
+    (void)state;
+    for (int direction = 0; direction < 3; direction++) {
+        test_case test;
+        test_make(&test, ORACLE_LOSS_KL_LOGITS, 1, 9, 2, 11);
+        test_set(&test, ORACLE_PARAM_DIRECTION, direction);
+        test_set(&test, ORACLE_PARAM_TEMPERATURE, 1.5);
+        double p[9], q[9], sum_p = 0, sum_q = 0, forward = 0, reverse = 0;
+        for (int j = 0; j < 9; j++) {
+            sum_p += p[j] = exp(test.logits[j] / 1.5);
+            sum_q += q[j] = exp(test.teacher[j] / 1.5);
+        }
+        for (int j = 0; j < 9; j++) {
+            double r = log(q[j] / sum_q) - log(p[j] / sum_p);
+            forward += q[j] / sum_q * r;
+            reverse -= p[j] / sum_p * r;
+        }
+        double want = 2.25 * (direction == 0 ? forward : direction == 1 ? reverse : forward + reverse);
+        test_near(solve_loss(&test), want, 1e-13 * want, "divergence");
+        test_drop(&test);
+    }
+}
+
+// Rows that differ by little: half the variance of the difference under q, to second order; 0 for equal rows.
+static void test_near_rows(void **state) {
+    (void)state;
+    for (double step = 1e-2; step > 1e-7; step /= 10) {
+        test_case test;
+        test_make(&test, ORACLE_LOSS_KL_LOGITS, 1, 8, 1, 5);
+        double sum = 0, mean = 0, variance = 0;
+        for (int j = 0; j < 8; j++) {
+            test.teacher[j] = test.logits[j] + step * cos(j);
+            sum += exp(test.teacher[j]);
+        }
+        for (int j = 0; j < 8; j++) {
+            mean += exp(test.teacher[j]) / sum * (test.teacher[j] - test.logits[j]);
+        }
+        for (int j = 0; j < 8; j++) {
+            double apart = test.teacher[j] - test.logits[j] - mean;
+            variance += exp(test.teacher[j]) / sum * apart * apart;
+        }
+        test_near(solve_loss(&test), variance / 2, (step + 1e-9 / step) * variance, "nearly equal rows");
+        double scale = test.problem.scale[ORACLE_ROLE_LOSS].data[0];
+        assert_true(step < 1e-3 || scale < 2e4 * variance);   // of the size of the value, not of the logits
+        test_drop(&test);
+    }
+    test_case test;
+    test_make(&test, ORACLE_LOSS_KL_LOGITS, 1, 8, 1, 5);
+    for (int j = 0; j < 8; j++) {
+        test.teacher[j] = test.logits[j];
+    }
+    assert_true(solve_loss(&test) == 0);
+    test_drop(&test);
+}
+
+// A column that only one of the two has.
+static void test_one_sided(void **state) {
+    (void)state;
+    for (int direction = 0; direction < 2; direction++) {
+        for (int side = 0; side < 2; side++) {
+            test_case test;
+            test_make(&test, ORACLE_LOSS_KL_LOGITS, 1, 3, 0, 5);
+            test_set(&test, ORACLE_PARAM_DIRECTION, direction);
+            (side == 0 ? test.logits : test.teacher)[1] = -INFINITY;
+            double value = solve_loss(&test);
+            if (direction == side) {   // who weighs has it, the other has not
+                assert_true(value == INFINITY);
+            } else {
+                test_near(value, log(1.5), 1e-15, "two of three columns");
+            }
+            test_drop(&test);
+        }
+    }
+}
+
+// ---- bins ----
+
+static void test_bins(void **state) {
+    (void)state;
+    test_case test;
+    test_make(&test, ORACLE_LOSS_HL_GAUSS, 4, 4, 0, 1);
+    test_set(&test, ORACLE_PARAM_REDUCTION, ORACLE_REDUCTION_NONE);
+    const double targets[4] = {0.5, -7, INFINITY, NAN};
+    for (int i = 0; i < 4; i++) {
+        test.target[i] = targets[i];
+    }
+    test.problem.want[ORACLE_ROLE_LOSS] = test.problem.want[ORACLE_ROLE_GRAD_LOGITS] = true;
+    test_solve(&test);
+    const double *loss = test_out(&test, ORACLE_ROLE_LOSS), *gradient = test_out(&test, ORACLE_ROLE_GRAD_LOGITS);
+    for (int i = 0; i < 3; i++) {
+        test_near(loss[i], log(4), 1e-15, "equal logits");
+    }
+    assert_true(isnan(loss[3]) && isnan(gradient[12]));
+    // 0.5 is the middle of four bins of width 1/4, sigma 3/16: symmetric, and with the masses of a normal distribution
+    double inner = erf(4 / (3 * sqrt(2))), all = erf(8 / (3 * sqrt(2)));
+    test_near(gradient[1], 0.25 - inner / all / 2, 1e-15, "inner bin");
+    test_near(gradient[0], 0.25 - (all - inner) / all / 2, 1e-15, "outer bin");
+    // below the range is its lower end, above it its upper end
+    for (int j = 0; j < 4; j++) {
+        test_near(gradient[4 + j], gradient[11 - j], 1e-15, "ends");
+    }
+    test_drop(&test);
+}
+
 const struct CMUnitTest whole_tests[] = {
     cmocka_unit_test(test_every_combination),
     cmocka_unit_test(test_entropy_forms),
     cmocka_unit_test(test_entropy_special),
+    cmocka_unit_test(test_one_hot),
+    cmocka_unit_test(test_odd_probabilities),
+    cmocka_unit_test(test_plain_divergence),
+    cmocka_unit_test(test_near_rows),
+    cmocka_unit_test(test_one_sided),
+    cmocka_unit_test(test_bins),
 };
 const size_t whole_test_count = sizeof whole_tests / sizeof whole_tests[0];

@@ -103,7 +103,7 @@ static void test_tensors(void **state)
     fails(1, "cross_entropy --device cpu --in target=target.npy", "logits: is required");
     fails(1, "cross_entropy --device cpu --in target=target.npy --in logits=flat.npy", "logits (flat.npy): has rank 1");
     fails(1, "cross_entropy" LOGITS "--in target=four.npy", "target (four.npy): extent 0 (rows) is 4");
-    fails(1, "cross_entropy" LOGITS "--in target=floats.npy", "target (floats.npy): has type f32");
+    fails(1, "cross_entropy" LOGITS "--in target=floats.npy", "target (floats.npy): has rank 1 and must be [rows,cols]");
     fails(1, "cross_entropy --device cpu --in target=target.npy --in logits=bytes.npy",
           "logits (bytes.npy): has type u8; it takes f32");
     fails(1, "cross_entropy --in weight=floats.npy" PROBLEM, "weight (floats.npy): extent 0 (cols) is 3");

@@ -197,8 +197,8 @@ static void add_extent(wane_tensor *t, int64_t extent) { t->extents[t->rank++] =
 static void set_shape(const test_problem *p, const char *shape, wane_tensor *t)
 {
     bool rows = strstr(shape, "rows") != NULL;
-    while (*shape) {
-        size_t length = strcspn(shape, ",");
+    while (*shape && *shape != '|') {      // of alternatives the first: indices
+        size_t length = strcspn(shape, ",|");
         if (strncmp(shape, "rows", length) == 0) add_extent(t, p->rows);
         else if (strncmp(shape, "cols", length) == 0) add_extent(t, p->cols);
         else if (strncmp(shape, "planes", length) == 0) add_extent(t, wane_statistics_plane_count(p->mask));
@@ -220,7 +220,7 @@ wane_operand *test_problem_add(test_problem *p, wane_role role)
     o->tensor.struct_size = sizeof o->tensor;
     for (int type = WANE_DTYPE_F32; type <= WANE_DTYPE_U32; type++)
         if (info->types & 1u << type) o->tensor.dtype = (wane_dtype)type;
-    if (info->types & 1u << WANE_DTYPE_F32) o->tensor.dtype = WANE_DTYPE_F32;
+    if (info->types & 1u << WANE_DTYPE_F32 && !strchr(info->shape, '|')) o->tensor.dtype = WANE_DTYPE_F32;
     if (role == WANE_ROLE_LOGITS && p->logits_type) o->tensor.dtype = p->logits_type;
     if (role == WANE_ROLE_GRAD_LOGITS && p->grad_type) o->tensor.dtype = p->grad_type;
     bool each = param_value(p, WANE_PARAM_REDUCTION) == WANE_REDUCTION_NONE;

@@ -133,9 +133,9 @@ const char *tool_kind_name(int kind)
 static bool next_name(const char **shape, char name[32])
 {
     if (!**shape) return false;
-    size_t length = strcspn(*shape, ",");
+    size_t length = strcspn(*shape, ",|");
     snprintf(name, 32, "%.*s", (int)length, *shape);
-    *shape += length + ((*shape)[length] == ',');
+    *shape = (*shape)[length] == ',' ? *shape + length + 1 : "";
     return true;
 }
 
@@ -173,6 +173,9 @@ void tool_extents_learn(tool_extents *extents, const char *shape, const tool_arr
     int64_t value;
     uint32_t d = 0;
     shape = unreduced(extents, shape);
+    // "A|B" is B for numbers that are no indices
+    bool index = array->dtype == WANE_DTYPE_I32 || array->dtype == WANE_DTYPE_I64;
+    if (strchr(shape, '|') && !index) shape = strchr(shape, '|') + 1;
     bool matrix = strcmp(shape, "rows,cols") == 0;
     for (; d < array->rank && next_name(&shape, name); d++) {
         int64_t more = take_more(name);

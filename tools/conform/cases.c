@@ -146,6 +146,7 @@ void conform_start(conform_maker *m, int64_t rows, int64_t cols)
     m->c.outputs = m->outputs;
     m->c.values = m->family->values;
     m->c.family = m->family;
+    m->c.variant = m->variant;
     m->c.dtype = m->c.grad_dtype = WANE_DTYPE_F32;
 }
 
@@ -166,6 +167,11 @@ void conform_set_reduction(conform_maker *m, uint32_t which)
 void conform_add_named(conform_maker *m, const char *prefix)
 {
     conform_list *list = m->list;
+    if (!conform_roles(m->loss, WANE_DIRECTION_STATE, -1)) {
+        m->c.calls = CALLS_FUSED;
+        m->c.outputs &= ~CONFORM_BIT(WANE_ROLE_STATISTICS);
+    }
+    if (m->family->mend) m->family->mend(m);
     make_name(m, prefix, m->c.name);
     if (m->filter && !conform_glob(m->filter, m->c.name)) return;
     for (size_t i = 0; i < list->count; i++)
@@ -244,11 +250,16 @@ void conform_fill_ordinary(conform_inputs *in)
 
 // ---- all of them ----
 
-// Whether an earlier loss has the same family.
+// Whether an earlier loss has the same family and the same roles.
 static bool has_sibling(uint32_t index)
 {
-    for (uint32_t i = 0; i < index; i++)
-        if (strcmp(wane_loss_at(i)->family, wane_loss_at(index)->family) == 0) return true;
+    const wane_loss_info *loss = wane_loss_at(index), *other;
+    for (uint32_t i = 0; i < index; i++) {
+        other = wane_loss_at(i);
+        uint64_t roles = conform_roles(loss, WANE_DIRECTION_IN, -1) | conform_outputs(loss);
+        uint64_t others = conform_roles(other, WANE_DIRECTION_IN, -1) | conform_outputs(other);
+        if (strcmp(other->family, loss->family) == 0 && roles == others) return true;
+    }
     return false;
 }
 

@@ -114,6 +114,8 @@ typedef struct conform_inputs {
     double *of[CONFORM_IDS];                // NULL where not given
     int64_t count[CONFORM_IDS];
     conform_random random;
+    int role;                               // whose rows a class of values changes
+    double spare;
 } conform_inputs;
 
 enum {

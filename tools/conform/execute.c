@@ -94,10 +94,17 @@ static bool find_mask(conform_run *run)
 {
     conform_call k = {.run = run, .name = "statistics"};
     wane_loss_desc desc;
-    wane_operand operands[1];
+    wane_operand operands[CONFORM_IDS];
     wane_param_value params[CONFORM_IDS];
+    const wane_role_info *role;
     conform_describe(&k, &desc, operands, params);
     if (!conform_roles(run->c->loss, WANE_DIRECTION_STATE, -1)) return true;
+    for (uint32_t i = 0; (role = wane_loss_role_at(run->c->loss, i)); i++) {   // types decide, not shapes
+        if (!is_given(run->c, role)) continue;
+        wane_operand operand = {.struct_size = sizeof operand, .role = role->role,
+                                .tensor = {.struct_size = sizeof operand.tensor, .dtype = conform_type(run->c, role)}};
+        operands[desc.operand_count++] = operand;
+    }
     if (!conform_check(&k, "wane_statistics_need", wane_statistics_need(run->session->context, &desc, &run->statistics_mask)))
         return false;
     if (run->c->family->more_planes) run->statistics_mask |= run->c->family->more_planes(run->c);

@@ -6,16 +6,16 @@
 
 #include "conform.h"
 
-struct conform_maker;
-
+typedef struct conform_maker conform_maker;
 typedef struct conform_family {
     const char *name;                       // as in losses.def
     // The problem generator: adds the cases of a loss with the functions below.
-    void (*make)(struct conform_maker *m);
+    void (*make)(conform_maker *m);
     const conform_values *values;           // classes of values; [0] is plain, with no fill; ends with a NULL name
     // What follows may be NULL.
     void (*fill)(conform_inputs *in);       // ordinary numbers of all inputs; NULL: conform_fill_ordinary
     const char *const *variants;            // [0] is unused; names of conform_case.variant
+    void (*mend)(conform_maker *m);         // before a case is added: takes back what its loss does not have together
     // Shape and type of a role where the general rules (roles.c) do not hold; rank 0 and type 0 where they do.
     uint32_t (*shape)(const conform_case *c, const wane_role_info *role, int64_t extents[4]);
     wane_dtype (*type)(const conform_case *c, const wane_role_info *role);
@@ -36,7 +36,7 @@ const conform_family *conform_family_of(const wane_loss_info *loss);
 
 // ---- for make: describe a case in m->c, then add it ----
 
-typedef struct conform_maker {
+struct conform_maker {
     conform_list *list;
     const char *filter;
     uint64_t seed;
@@ -45,8 +45,9 @@ typedef struct conform_maker {
     const wane_loss_info *loss;
     const conform_family *family;
     uint64_t optional, outputs, gradients;  // 1 << role: optional inputs; outputs and gradients; gradients
+    uint32_t variant;                       // of the cases that conform_start begins
     conform_case c;                         // the one being described
-} conform_maker;
+};
 
 // A dense f32 case with all outputs and no optional input. Further extents are set in m->c by the family.
 void conform_start(conform_maker *m, int64_t rows, int64_t cols);

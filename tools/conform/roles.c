@@ -74,10 +74,12 @@ uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32
 {
     uint32_t rank = c->family && c->family->shape ? c->family->shape(c, role, extents) : 0;
     if (rank) return rank;
-    for (const char *at = role->shape; rank < 4;) {
-        size_t length = strcspn(at, ",");
+    const char *other = strchr(role->shape, '|');
+    bool index = WANE_TYPES_INDEX & 1u << conform_type(c, role);
+    for (const char *at = other && !index ? other + 1 : role->shape; rank < 4;) {
+        size_t length = strcspn(at, ",|");
         extents[rank++] = extent(c, at, length, planes);
-        if (!at[length]) break;
+        if (at[length] != ',') break;
         at += length + 1;
     }
     return rank;

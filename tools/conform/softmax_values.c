@@ -11,10 +11,28 @@
 
 static double *row_of(conform_inputs *in, int64_t row)
 {
-    return in->of[WANE_ROLE_LOGITS] + row * in->cols;
+    return in->of[in->role] + row * in->cols;
 }
 
-static double *target_of(conform_inputs *in, int64_t row) { return &in->of[WANE_ROLE_TARGET][row]; }
+static bool is_index(const conform_case *c, const wane_role_info *role)
+{
+    return WANE_TYPES_INDEX & 1u << conform_type(c, role);
+}
+
+static bool has_labels(const conform_inputs *in)
+{
+    const wane_role_info *role;
+    for (uint32_t r = 0; (role = wane_loss_role_at(in->c->loss, r)); r++)
+        if (role->role == WANE_ROLE_TARGET) return in->of[WANE_ROLE_TARGET] && is_index(in->c, role);
+    return false;
+}
+
+// The label of a row; a column of no further meaning where a loss has none.
+static double *target_of(conform_inputs *in, int64_t row)
+{
+    in->spare = (double)(row % in->cols);
+    return has_labels(in) ? &in->of[WANE_ROLE_TARGET][row] : &in->spare;
+}
 
 // A column, or the target in one row of three.
 static int64_t column_or_target(conform_inputs *in, int64_t row)
@@ -30,9 +48,17 @@ static double clip(double value, double limit) { return fmax(-limit, fmin(limit,
 // A class that is a rule for rows: `every` 1 means all of them.
 static void each_row(conform_inputs *in, void (*rule)(conform_inputs *in, int64_t row), int64_t every)
 {
-    if (!in->of[WANE_ROLE_LOGITS] || !in->of[WANE_ROLE_TARGET]) return;
-    for (int64_t row = 0; row < in->rows; row++)
-        if (every == 1 || row % every == 1 || in->rows == 1) rule(in, row);
+    if (!in->of[WANE_ROLE_LOGITS]) return;
+    for (int64_t row = 0; row < in->rows; row++) {
+        if (every != 1 && row % every != 1 && in->rows != 1) continue;
+        // of two tensors of logits one, the other, or both
+        int which = in->of[WANE_ROLE_TEACHER_LOGITS] ? (int)conform_below(&in->random, 3) : 0;
+        in->role = WANE_ROLE_LOGITS;
+        if (which != 1) rule(in, row);
+        in->role = WANE_ROLE_TEACHER_LOGITS;
+        if (which != 0) rule(in, row);
+        in->role = WANE_ROLE_LOGITS;
+    }
 }
 
 static void spread_row(conform_inputs *in, int64_t row, double centre, double deviation, double limit)
@@ -113,6 +139,7 @@ static void row_empty(conform_inputs *in, int64_t row)
 static void row_ignored(conform_inputs *in, int64_t row)
 {
     double ignore = conform_param(in->c, WANE_PARAM_IGNORE_INDEX, -100);
+    if (!has_labels(in)) return;
     bool holds = in->c->wide_index || (ignore >= INT32_MIN && ignore <= INT32_MAX);
     if (holds) *target_of(in, row) = ignore;
     // its logits are not needed
@@ -121,6 +148,7 @@ static void row_ignored(conform_inputs *in, int64_t row)
 
 static void row_bad(conform_inputs *in, int64_t row)
 {
+    if (!has_labels(in)) return;
     double cols = (double)in->cols, y = *target_of(in, row);
     const double narrow[] = {-1, cols, INT32_MIN, INT32_MAX, cols + 1, -101};
     const double wide[] = {-1, cols, INT32_MIN, (double)INT64_MIN, 0x1p32 + y, -0x1p32 + y};
@@ -184,6 +212,30 @@ static void fill_all_ignored(conform_inputs *in) { each_row(in, row_ignored, 1);
 static void fill_all_bad(conform_inputs *in) { each_row(in, row_bad, 1); }
 static void fill_all_empty(conform_inputs *in) { each_row(in, row_empty, 1); }
 
+// Weights that a row reads: NaN, infinite, negative, and 0 where the logit is -inf. Of a number for each row: far outside.
+static void fill_odd_target(conform_inputs *in)
+{
+    static const double odd[] = {NAN, INFINITY, -0.75, -INFINITY, 30, 0};
+    double *target = in->of[WANE_ROLE_TARGET];
+    if (!target || has_labels(in)) return;
+    bool matrix = in->count[WANE_ROLE_TARGET] == in->rows * in->cols && in->c->variant;
+    for (int64_t row = 0; row < in->rows; row++) {
+        int64_t column = conform_any_column(in);
+        target[matrix ? row * in->cols + column : row] = odd[row % 6];
+        if (row % 6 == 5 && in->of[WANE_ROLE_LOGITS]) in->of[WANE_ROLE_LOGITS][row * in->cols + column] = -INFINITY;
+    }
+}
+
+// Two rows that are nearly or exactly the same.
+static void fill_near(conform_inputs *in)
+{
+    double *u = in->of[WANE_ROLE_TEACHER_LOGITS], *z = in->of[WANE_ROLE_LOGITS];
+    static const double steps[] = {0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
+    for (int64_t row = 0; u && row < in->rows; row++)
+        for (int64_t j = row * in->cols; j < (row + 1) * in->cols; j++)
+            u[j] = z[j] + steps[row % 6] * conform_normal(&in->random) + (row % 12 >= 6 ? 64 : 0);
+}
+
 static void fill_zero_weight(conform_inputs *in)
 {
     for (int64_t i = 0; i < in->count[WANE_ROLE_WEIGHT]; i++) in->of[WANE_ROLE_WEIGHT][i] = 0;
@@ -226,6 +278,8 @@ const conform_values softmax_values[] = {
     {"denormal", 0, fill_denormal},
     {"zero_weight", VALUES_WEIGHTS | VALUES_TRIVIAL, fill_zero_weight},
     {"some_weights", VALUES_WEIGHTS, fill_some_weights},
+    {"odd_target", VALUES_QUICK_SPLIT, fill_odd_target},
+    {"near", VALUES_QUICK_SPLIT | VALUES_TRIVIAL, fill_near},
     {"mixed", VALUES_QUICK_SPLIT, fill_mixed},
     {NULL, 0, NULL}};
 
@@ -233,18 +287,22 @@ const conform_values softmax_values[] = {
 static double ordinary(conform_inputs *in, const wane_role_info *role, double centre)
 {
     bool weight = role->role == WANE_ROLE_WEIGHT || role->role == WANE_ROLE_ROW_WEIGHT;
-    if (role->types & WANE_TYPES_INDEX) return (double)conform_any_column(in);
+    bool logits = role->role == WANE_ROLE_LOGITS || role->role == WANE_ROLE_TEACHER_LOGITS;
+    if (is_index(in->c, role)) return (double)conform_any_column(in);
+    if (role->role == WANE_ROLE_TARGET && in->c->variant) return fmax(0, conform_normal(&in->random)) * 2 / (double)in->cols;
     if (weight) return 0.25 + 1.75 * conform_uniform(&in->random);
-    return centre + (role->role == WANE_ROLE_LOGITS ? 3 : 1) * conform_normal(&in->random);
+    return centre + (logits ? 3 : 1) * conform_normal(&in->random);
 }
 
 void softmax_fill(conform_inputs *in)
 {
     const wane_role_info *role;
+    in->role = WANE_ROLE_LOGITS;
     for (uint32_t r = 0; (role = wane_loss_role_at(in->c->loss, r)); r++) {
         double *data = in->of[role->role], centre = 0;
         for (int64_t i = 0; data && i < in->count[role->role]; i++) {
-            if (role->role == WANE_ROLE_LOGITS && i % in->cols == 0) centre = 10 * conform_normal(&in->random);
+            bool logits = role->role == WANE_ROLE_LOGITS || role->role == WANE_ROLE_TEACHER_LOGITS;
+            if (logits && i % in->cols == 0) centre = 10 * conform_normal(&in->random);
             data[i] = ordinary(in, role, centre);
         }
     }
