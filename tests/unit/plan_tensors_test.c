@@ -66,7 +66,7 @@ static const tensor_case tensor_cases[] = {
     {{E(LOGITS, DTYPE, 0)}, WANE_ERROR_DTYPE, "logits"},
     {{E(LOGITS, DTYPE, 77)}, WANE_ERROR_DTYPE, "logits"},
     {{E(LOGITS, DTYPE, -1)}, WANE_ERROR_DTYPE, "logits"},
-    {{E(TARGET, DTYPE, WANE_DTYPE_F32)}, WANE_ERROR_DTYPE, "target"},
+    {{E(TARGET, DTYPE, WANE_DTYPE_F32)}, WANE_ERROR_RANK, "target"},     // probabilities have columns
     {{E(TARGET, DTYPE, WANE_DTYPE_U32)}, WANE_ERROR_DTYPE, "target"},
     {{E(TARGET, DTYPE, WANE_DTYPE_I32)}, WANE_OK, NULL},
     {{E(WEIGHT, DTYPE, WANE_DTYPE_BF16)}, WANE_ERROR_DTYPE, "weight"},
