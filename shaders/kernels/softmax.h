@@ -93,7 +93,7 @@
 #define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
 #define OPTION_ORDERED 2048u       // rows that count come first in planes and logits
 #define OPTION_MERGED 1024u        // statistics given by the caller, of all columns of a split vocabulary
-#define OPTION_MERGE 2048u         // link: merge a tensor's slices and do nothing else
+#define OPTION_MERGE 4096u         // link: merge a tensor's slices and do nothing else
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
 
 // ---- rows with a second source of weights (softmax_pair.h) ----
