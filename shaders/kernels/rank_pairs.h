@@ -48,7 +48,8 @@ K_FN float pair_size(float x) { return K_SELECT(x < 0.0f, -x, x); }
 // D(apart) - D(apart + 1) of two items of the top k, from the table; 0 for others.
 K_FN float pair_apart(K_CTX uint a, uint b)
 {
-    bool counts = a <= K_P(top_k) && b <= K_P(top_k) && a != b;
+    // rank 0 is no item's of a group, and wraps
+    bool counts = a - 1u < K_P(top_k) && b - 1u < K_P(top_k) && a != b;
     uint at = counts ? (a > b ? a - b : b - a) : 0u;
     float r = 0.0f;
     if (counts) r = K_FLT(K_LD(work, K_P(at_table) + at));

@@ -125,5 +125,6 @@ int main(void) {
     failures += _cmocka_run_group_tests("special values", special_tests, special_test_count, NULL, NULL);
     failures += _cmocka_run_group_tests("contrastive", contrastive_tests, contrastive_test_count, NULL, NULL);
     failures += _cmocka_run_group_tests("scales", scale_tests, scale_test_count, NULL, NULL);
+    failures += _cmocka_run_group_tests("ranking", ranking_tests, ranking_test_count, NULL, NULL);
     return failures == 0 ? 0 : 1;
 }
