@@ -67,7 +67,9 @@ static void cut_columns(softmax_problem *p)
 
 uint32_t softmax_plane_count(const softmax_problem *p)
 {
-    uint32_t slices = p->fused ? 0 : p->given ? 1 : p->slices;
+    // a fused row keeps its coefficients, and unless they are asked for its statistics, to itself
+    if (p->fused) return p->save ? PLANE_COEF : PLANE_MAX;
+    uint32_t slices = p->given ? 1 : p->slices;
     return (SOFTMAX_PLANES + slices * SLICE_PLANES) * (p->pair & PAIR_TEACHER ? 2 : 1);
 }
 

@@ -169,8 +169,10 @@ VFN void sweep_typed(hand_row *r, uint end, uint type)
 {
     bool entropy = (r->options & OPTION_ENTROPY) != 0;
     bool weighted = (r->options & OPTION_CLASS_WEIGHT) != 0 && (r->options & OPTION_WEIGHT_SUMS) != 0;
-    for (uint i = r->begin, n; i < end; i += n) {
-        n = K_MIN(HAND_BLOCK, end - i);
+    // the first blocks, which find the reference, are short
+    for (uint i = r->begin, n, most = HAND_BLOCK / 8; i < end; i += n) {
+        n = K_MIN(most, end - i);
+        if (most < HAND_BLOCK) most *= 2;
         // the target's vector, what is less than a vector, and rows of few vectors
         bool whole = n >= V_LANES && r->label - i >= V_LANES && end - r->begin > 4 * V_LANES && !weighted;
         if (whole) {

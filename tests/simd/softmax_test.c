@@ -1,0 +1,202 @@
+// softmax_test.c - softmax rows of each instruction set against those of portable C (which cross.conform holds to the
+// oracle): row lengths around every multiple of a vector and of a block, memory that ends at a page nobody may touch or
+// begins behind one, workspace and outputs poisoned, values that are no numbers. The bits are the same for 1 and 3 threads.
+#include "../unit/support.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ROWS = 21 };                         // a group of 16, and some
+
+typedef struct variant {
+    const char *name;
+    wane_loss loss;
+    wane_dtype type;
+    bool every_output, in_place, smooth, special, few_inputs;
+} variant;
+
+static const variant variants[] = {
+    {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, false, true},
+    {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, true, true},
+    {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, true, true, true},
+    {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, true, false, true, true, false},
+    {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, true, false, true, true},
+    {"focal, all", WANE_LOSS_FOCAL, WANE_DTYPE_F32, true, false, false, true, false},
+    {"f16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, false, false, false, true, true},
+    {"bf16, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, true, false, true, true, false},
+};
+
+static uint32_t word_of(wane_dtype type, float x)
+{
+    uint32_t word;
+    memcpy(&word, &x, 4);
+    if (type == WANE_DTYPE_F32) return word;
+    if (type == WANE_DTYPE_BF16) return word >> 16;
+    return x != x ? 0x7e00 : x > 0 ? 0x7c00 : 0xfc00;                   // only infinities and NaN are asked for
+}
+
+static void put(test_problem *p, int64_t row, int64_t col, float x)
+{
+    int i = test_problem_find(p, WANE_ROLE_LOGITS);
+    uint32_t word = word_of(p->logits_type, x);
+    size_t size = wane_dtype_bytes(p->logits_type);
+    memcpy(p->blocks[i].data + (size_t)(row * p->cols + col) * size, &word, size);
+}
+
+// NaN, infinities and masks at the beginning, the end and the middle; in f16 -1e9 and the lowest f32 are -inf.
+static void spoil(test_problem *p)
+{
+    const float values[] = {NAN, INFINITY, -INFINITY, -1e9f, -3.4028235e38f};
+    for (int64_t row = 0; row < ROWS; row++) {
+        if (row % 3 == 0) continue;
+        float value = values[row % 5];
+        put(p, row, 0, value);
+        if (row % 2) put(p, row, p->cols - 1, value);
+        if (row % 4 == 1) put(p, row, p->cols / 2, value);
+        if (row % 7 == 2)
+            for (int64_t col = 0; col < p->cols; col++) put(p, row, col, -INFINITY);
+    }
+}
+
+static void make(test_problem *p, wane_context *context, const variant *v, int64_t cols)
+{
+    test_problem_begin(p, context, v->loss, ROWS, cols);
+    p->logits_type = p->grad_type = v->type;
+    if (v->smooth) test_problem_param(p, WANE_PARAM_LABEL_SMOOTHING, 0.1);
+    assert_int_equal(wane_statistics_need(context, &p->desc, &p->mask), WANE_OK);
+    test_problem_add_inputs(p, !v->few_inputs);
+    if (v->every_output) {
+        test_problem_add_outputs(p);
+    } else {
+        test_problem_add(p, WANE_ROLE_LOSS);
+        test_problem_add(p, WANE_ROLE_ROW_LOSS);
+        test_problem_add(p, WANE_ROLE_GRAD_LOGITS);
+    }
+    if (v->in_place) p->operands[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)].flags |= WANE_OPERAND_IN_PLACE;
+}
+
+static void solve(test_problem *p, wane_device *device, const variant *v, test_guard guard)
+{
+    wane_plan_info info = {.struct_size = sizeof info};
+    wane_executable *executable = test_executable(device, p, &info);
+    if (!p->workspace.data) test_problem_memory(p, info.workspace_bytes, guard);
+    test_problem_fill(p);
+    if (v->special) spoil(p);
+    if (v->in_place) {
+        wane_binding *grad = &p->bindings[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)];
+        const wane_binding *logits = &p->bindings[test_problem_find(p, WANE_ROLE_LOGITS)];
+        grad->host = logits->host;
+    }
+    assert_true(wane_run_cpu(executable, &p->args) >= 0);
+    wane_executable_destroy(executable);
+}
+
+static double value_at(const test_problem *p, int i, int64_t index)
+{
+    wane_dtype type = p->operands[i].tensor.dtype;
+    size_t size = wane_dtype_bytes(type);
+    const unsigned char *at = (const unsigned char *)p->bindings[i].host + p->bindings[i].byte_offset + (size_t)index * size;
+    if (type == WANE_DTYPE_I64) { int64_t n; memcpy(&n, at, 8); return (double)n; }
+    if (type == WANE_DTYPE_I32) { int32_t n; memcpy(&n, at, 4); return n; }
+    if (type == WANE_DTYPE_U32) { uint32_t n; memcpy(&n, at, 4); return n; }
+    uint32_t word = 0;
+    memcpy(&word, at, size);
+    if (type == WANE_DTYPE_BF16) word <<= 16;
+    if (type != WANE_DTYPE_F16) { float x; memcpy(&x, &word, 4); return (double)x; }
+    int exponent = word >> 10 & 31;
+    double high = exponent == 31 ? (word & 1023 ? NAN : INFINITY)
+                : exponent ? ldexp(1024 + (word & 1023), exponent - 25) : ldexp(word & 1023, -24);
+    return word & 0x8000 ? -high : high;
+}
+
+// Values near each other, and alike in what is no number.
+static void compare(const variant *v, const char *set, const test_problem *got, const test_problem *want)
+{
+    for (uint32_t i = 0; i < want->desc.operand_count; i++) {
+        if (!test_problem_writes(want, i)) continue;
+        const wane_tensor *t = &want->operands[i].tensor;
+        wane_role role = want->operands[i].role;
+        int64_t count = 1, line;
+        for (uint32_t d = 0; d < t->rank; d++) count *= t->extents[d];
+        line = role == WANE_ROLE_GRAD_LOGITS ? want->cols : 1;
+        double epsilon = t->dtype == WANE_DTYPE_F16 ? 1e-3 : t->dtype == WANE_DTYPE_BF16 ? 8e-3 : 3e-6;
+        for (int64_t first = 0; first < count; first += line) {
+            double largest = 0;
+            for (int64_t k = first; k < first + line; k++)
+                if (isfinite(value_at(want, (int)i, k))) largest = fmax(largest, fabs(value_at(want, (int)i, k)));
+            for (int64_t k = first; k < first + line; k++) {
+                double a = value_at(got, (int)i, k), b = value_at(want, (int)i, k);
+                // a NaN row's sums are nobody's, nor is a sum of x that is -inf; the flags say so
+                uint32_t flags = role == WANE_ROLE_STATISTICS ? (uint32_t)value_at(want, (int)i, 3 * ROWS + k % ROWS) : 0;
+                bool free_plane = (k / ROWS != 3 && (flags & (WANE_FLAG_NAN | WANE_FLAG_PLUS_INF)) != 0)
+                               || (k / ROWS == 4 && (flags & WANE_FLAG_MINUS_INF) != 0);
+                bool near = isnan(b) ? isnan(a) : isinf(b) ? a == b : fabs(a - b) <= epsilon * fmax(largest, role == WANE_ROLE_GRAD_LOGITS ? 0 : 1);
+                if (!near && !free_plane)
+                    fail_msg("%s, %s, %lld columns: role %d [%lld] is %.9g and not %.9g", set, v->name, (long long)want->cols,
+                             (int)role, (long long)k, a, b);
+            }
+        }
+    }
+}
+
+typedef struct devices {
+    wane_context *context, *threads;        // of one thread, of three
+    wane_device *plain, *set, *set_threads;
+    const char *name;
+} devices;
+
+static void try_cols(const devices *d, const variant *v, int64_t cols, test_guard guard)
+{
+    test_problem want, got, again;
+    make(&want, d->context, v, cols);
+    make(&got, d->context, v, cols);
+    make(&again, d->threads, v, cols);
+    solve(&want, d->plain, v, guard);
+    solve(&got, d->set, v, guard);
+    solve(&again, d->set_threads, v, TEST_PLAIN);
+    compare(v, d->name, &got, &want);
+    if (!v->in_place && test_problem_hash(&got) != test_problem_hash(&again))
+        fail_msg("%s, %s, %lld columns: other bits with three threads", d->name, v->name, (long long)cols);
+    test_problem_end(&want);
+    test_problem_end(&got);
+    test_problem_end(&again);
+}
+
+static void try_set(const char *name)
+{
+    devices d = {test_context(NULL, NULL, 1), test_context(NULL, NULL, 3), NULL, NULL, NULL, name};
+    d.plain = test_device(d.context, "cpu:generic");
+    if (wane_device_find(d.context, name, &d.set) == WANE_OK) {
+        d.set_threads = test_device(d.threads, name);
+        static const int64_t longer[] = {127, 128, 255, 257, 1000, 1023, 1024, 1025, 2049, 4113, 8193, 20000};
+        for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+            for (int64_t cols = 1; cols <= 2 * 16 + 3; cols++)
+                try_cols(&d, &variants[i], cols, cols % 2 ? TEST_GUARD_AFTER : TEST_GUARD_BEFORE);
+            for (int64_t cols = 3 * 16 - 1; cols <= 5 * 16 + 2; cols++) try_cols(&d, &variants[i], cols, TEST_GUARD_AFTER);
+            for (size_t k = 0; k < sizeof longer / sizeof *longer; k++)
+                try_cols(&d, &variants[i], longer[k], k % 2 ? TEST_GUARD_BEFORE : TEST_GUARD_AFTER);
+        }
+    } else {
+        printf("no %s here\n", name);
+    }
+    wane_context_destroy(d.context);
+    wane_context_destroy(d.threads);
+}
+
+static void test_avx2(void **state) { (void)state; try_set("cpu:avx2"); }
+static void test_avx512(void **state) { (void)state; try_set("cpu:avx512"); }
+static void test_neon(void **state) { (void)state; try_set("cpu:neon"); }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_avx2), cmocka_unit_test(test_avx512), cmocka_unit_test(test_neon)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
