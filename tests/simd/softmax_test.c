@@ -1,7 +1,7 @@
 // softmax_test.c - softmax rows of each instruction set against those of portable C (which cross.conform holds to the
 // oracle): row lengths around every multiple of a vector and of a block, memory that ends at a page nobody may touch or
 // begins behind one, workspace and outputs poisoned, values that are no numbers. The bits are the same for 1 and 3 threads.
-#include "../unit/support.h"
+#include "support.h"
 
 #include <math.h>
 #include <setjmp.h>
