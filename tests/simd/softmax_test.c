@@ -16,6 +16,8 @@
 
 enum { ROWS = 21 };                         // a group of 16, and some
 
+static bool guarded = true;                 // not under qemu 7.2: it reads all of a masked load
+
 typedef struct variant {
     const char *name;
     wane_loss loss;
@@ -156,6 +158,7 @@ typedef struct devices {
 static void try_cols(const devices *d, const variant *v, int64_t cols, test_guard guard)
 {
     test_problem want, got, again;
+    if (!guarded) guard = TEST_PLAIN;
     make(&want, d->context, v, cols);
     make(&got, d->context, v, cols);
     make(&again, d->threads, v, cols);
@@ -195,8 +198,9 @@ static void test_avx2(void **state) { (void)state; try_set("cpu:avx2"); }
 static void test_avx512(void **state) { (void)state; try_set("cpu:avx512"); }
 static void test_neon(void **state) { (void)state; try_set("cpu:neon"); }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    guarded = !(argc > 1 && strcmp(argv[1], "--no-guards") == 0);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_avx2), cmocka_unit_test(test_avx512), cmocka_unit_test(test_neon)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
