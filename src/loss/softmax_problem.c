@@ -17,7 +17,8 @@ uint32_t softmax_statistics_need(const wane_plan *plan)
     if (softmax_param(plan, WANE_PARAM_LABEL_SMOOTHING) > 0) mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
     if (is_whole(plan)) mask |= WANE_STATISTIC_SUM_EXP_X;
     int target = wane_plan_find(plan, WANE_ROLE_TARGET);
-    if (target >= 0 && WANE_TYPES_FLOAT & 1u << plan->operands[target].dtype)
+    bool shares = target >= 0 && strchr(plan->operands[target].role->shape, '|');     // an index or probabilities
+    if (shares && WANE_TYPES_FLOAT & 1u << plan->operands[target].dtype)
         mask |= WANE_STATISTIC_SUM_WEIGHT_X | WANE_STATISTIC_SUM_WEIGHT;
     return mask;
 }

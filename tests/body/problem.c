@@ -43,6 +43,8 @@ const char *problem_text(const problem *p)
                         (int)p->limits, p->data == PROBLEM_SPECIAL ? ", special" : "");
     for (int i = 0; i < PROBLEM_OPTIONS; i++)
         if (p->options >> i & 1) used += snprintf(text + used, sizeof text - (size_t)used, ", %s", names[i]);
+    if (p->options & PROBLEM_SECOND)
+        snprintf(text + used, sizeof text - (size_t)used, ", second source 0x%x", (unsigned)(p->options & PROBLEM_SECOND));
     return text;
 }
 
@@ -114,6 +116,11 @@ static void put_element(const problem *p, problem_run *run, uint32_t operand, in
     float x = 0;
     switch (o->role->role) {
     case WANE_ROLE_TARGET: {
+        if (o->dtype == WANE_DTYPE_F32) {
+            x = number(9 + (uint64_t)i, (uint64_t)k, 1.0f);
+            if (p->data == PROBLEM_SPECIAL && i % 5 == 2 && k == 0) x = word_float(0x7fc00000);
+            break;
+        }
         int64_t y = target_of(p, o->strides[0] ? i : 0);
         int32_t narrow = (int32_t)y;
         if (o->dtype == WANE_DTYPE_I64) memcpy(at, &y, 8);
@@ -121,6 +128,7 @@ static void put_element(const problem *p, problem_run *run, uint32_t operand, in
         return;
     }
     case WANE_ROLE_LOGITS: x = logit_of(p, i, k); break;
+    case WANE_ROLE_TEACHER_LOGITS: x = logit_of(p, i + 5, k); break;
     case WANE_ROLE_WEIGHT: x = i % 5 == 3 ? 0.0f : 1.0f + number(3, (uint64_t)i, 0.9f); break;
     case WANE_ROLE_ROW_WEIGHT: x = i % 7 == 6 ? 0.0f : 1.0f + number(4, (uint64_t)i, 0.9f); break;
     case WANE_ROLE_UPSTREAM: x = number(5, (uint64_t)i, 3.0f); break;
@@ -210,7 +218,17 @@ static void add_inputs(builder *b)
     const problem *p = b->p;
     uint32_t o = p->options;
     add_operand(b, WANE_ROLE_LOGITS, WANE_DTYPE_F32, 2, p->rows, p->cols);
-    bool targeted = !(o & PROBLEM_NO_TARGET);
+    bool targeted = !(o & (PROBLEM_NO_TARGET | PROBLEM_SECOND));
+    if (o & PROBLEM_TEACHER) {
+        add_operand(b, WANE_ROLE_TEACHER_LOGITS, WANE_DTYPE_F32, 2, p->rows, p->cols);
+        add_param(b, WANE_PARAM_DIRECTION, 2);
+    }
+    if (o & PROBLEM_SHARES) {
+        add_operand(b, WANE_ROLE_TARGET, WANE_DTYPE_F32, 2, p->rows, p->cols);
+        add_operand(b, WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, p->cols, 0);
+        add_param(b, WANE_PARAM_LABEL_SMOOTHING, 0.1);
+    }
+    if (o & PROBLEM_BINS) add_operand(b, WANE_ROLE_TARGET, WANE_DTYPE_F32, 1, p->rows, 0);
     if (targeted) add_operand(b, WANE_ROLE_TARGET, o & PROBLEM_I64 ? WANE_DTYPE_I64 : WANE_DTYPE_I32, 1, p->rows, 0);
     if (targeted && o & PROBLEM_WEIGHT) add_operand(b, WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, p->cols, 0);
     if (o & PROBLEM_ROW_WEIGHT) add_operand(b, WANE_ROLE_ROW_WEIGHT, WANE_DTYPE_F32, 1, p->rows, 0);
@@ -244,10 +262,12 @@ static void add_outputs(builder *b, uint32_t planes)
         add_operand(b, WANE_ROLE_GRAD_LOGITS, WANE_DTYPE_F32, 2, p->rows, p->cols);
         if (o & PROBLEM_ACCUMULATE) b->operands[b->operand_count - 1].flags = WANE_OPERAND_ACCUMULATE;
     }
+    if (o & PROBLEM_GRAD && o & PROBLEM_TEACHER)
+        add_operand(b, WANE_ROLE_GRAD_TEACHER_LOGITS, WANE_DTYPE_F32, 2, p->rows, p->cols);
     if (o & PROBLEM_ENTROPY) add_operand(b, WANE_ROLE_ENTROPY, WANE_DTYPE_F32, 1, p->rows, 0);
     if (o & PROBLEM_ARGMAX) {
         add_operand(b, WANE_ROLE_ARGMAX, o & PROBLEM_I64 ? WANE_DTYPE_I64 : WANE_DTYPE_I32, 1, p->rows, 0);
-        if (!(o & PROBLEM_NO_TARGET)) add_operand(b, WANE_ROLE_ACCURACY, WANE_DTYPE_F32, 1, 1, 0);
+        if (!(o & (PROBLEM_NO_TARGET | PROBLEM_SECOND))) add_operand(b, WANE_ROLE_ACCURACY, WANE_DTYPE_F32, 1, 1, 0);
     }
 }
 
@@ -275,13 +295,14 @@ wane_status problem_open(const problem *p, problem_run *run)
     wane_loss_desc desc = { .struct_size = sizeof desc };
     memset(run, 0, sizeof *run);
     add_inputs(&b);
-    desc.loss = p->options & PROBLEM_NO_TARGET ? WANE_LOSS_ENTROPY
+    desc.loss = p->options & PROBLEM_TEACHER ? WANE_LOSS_KL_LOGITS : p->options & PROBLEM_BINS ? WANE_LOSS_HL_GAUSS
+              : p->options & PROBLEM_SHARES ? WANE_LOSS_CROSS_ENTROPY : p->options & PROBLEM_NO_TARGET ? WANE_LOSS_ENTROPY
               : p->options & PROBLEM_COMP_SUM ? WANE_LOSS_COMP_SUM : WANE_LOSS_CROSS_ENTROPY;
     desc.params = b.params;
     desc.param_count = b.param_count;
     wane_status status = wane_statistics_need(problem_context(), &desc, &desc.statistics_mask);
     if (status) return status;
-    if (p->options & PROBLEM_ALL_PLANES) desc.statistics_mask = 127;
+    if (p->options & (PROBLEM_ALL_PLANES | PROBLEM_SHARES)) desc.statistics_mask = 127;
     add_outputs(&b, wane_statistics_plane_count(desc.statistics_mask));
     desc.operands = b.operands;
     desc.operand_count = b.operand_count;

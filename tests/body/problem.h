@@ -18,7 +18,11 @@ enum {
     PROBLEM_COLUMN_MAJOR = 1 << 20, PROBLEM_NEGATIVE = 1 << 21, // strides of logits and gradient
     PROBLEM_SPREAD = 1 << 22,                                   // small operands of stride 3, inputs among them of 0
     PROBLEM_NO_TARGET = 1 << 23,                                // the loss is entropy
-    PROBLEM_OPTIONS = 24
+    PROBLEM_OPTIONS = 24,
+    // a second source of target weights, beyond the options that are tried with one another: kl_logits in both
+    // directions with both gradients, cross_entropy with probabilities (all planes), hl_gauss
+    PROBLEM_TEACHER = 1 << 24, PROBLEM_SHARES = 1 << 25, PROBLEM_BINS = 1 << 26,
+    PROBLEM_SECOND = PROBLEM_TEACHER | PROBLEM_SHARES | PROBLEM_BINS
 };
 
 typedef enum problem_data { PROBLEM_PLAIN, PROBLEM_SPECIAL } problem_data;   // SPECIAL: NaN, infinities, bad targets

@@ -94,6 +94,27 @@ static void random_problems(void **state)
     assert_int_equal(failed, 0);
 }
 
+// A second source of target weights, under every kind of limits, with half the options at a time.
+static void second_sources(void **state)
+{
+    (void)state;
+    int failed = 0;
+    const uint32_t sources[] = { PROBLEM_TEACHER, PROBLEM_SHARES, PROBLEM_BINS };
+    const uint32_t more[] = { PROBLEM_ARGMAX | PROBLEM_ENTROPY | PROBLEM_TEMPERATURE | PROBLEM_NONE | PROBLEM_UPSTREAM,
+                              PROBLEM_SOFTCAP | PROBLEM_Z_LOSS | PROBLEM_ACCUMULATE | PROBLEM_ROW_WEIGHT | PROBLEM_NEGATIVE };
+    const int64_t cols[] = { 1, 33, 1030, 2500 };
+    for (int s = 0; s < 3; s++)
+        for (int m = 0; m < 2; m++)
+            for (int c = 0; c < 4; c++) {
+                problem p = { 9, cols[c], PROBLEM_VALUES | PROBLEM_GRAD | sources[s] | more[m], PROBLEM_SPECIAL,
+                              (problem_limits)((s + m + c) % PROBLEM_LIMITS) };
+                failed += !problem_agrees(&p, NULL);
+            }
+    problem saved = { 5, 130, PROBLEM_SHARES | PROBLEM_GIVEN | PROBLEM_VALUES | PROBLEM_GRAD, PROBLEM_PLAIN, PROBLEM_FLOOR };
+    failed += !problem_agrees(&saved, NULL);
+    assert_int_equal(failed, 0);
+}
+
 // Rows that are long and few are cut into slices without a limit's help; so are backward calls of them.
 static void long_rows(void **state)
 {
@@ -122,6 +143,7 @@ int main(void)
         cmocka_unit_test(no_rows),
         cmocka_unit_test(single_options),
         cmocka_unit_test(random_problems),
+        cmocka_unit_test(second_sources),
         cmocka_unit_test(long_rows),
     };
     return cmocka_run_group_tests(tests, NULL, close_all);
