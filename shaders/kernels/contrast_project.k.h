@@ -12,12 +12,25 @@
 #include "contrast_row.h"
 #define GRAD_TYPE ((K_C(types) >> SHIFT_GRAD) & 15u)
 
-K_FN uint slope_word(K_CTX uint row, uint k)
+// h of elements first + v for every virtual lane; 0 past the end.
+K_FN void load_slopes(K_CTX K_INOUT_ARRAY(float, h, K_OWN), uint row, uint first)
 {
-    uint word = 0u;
-    if ((K_C(options) & CONTRAST_IN_PLACE) != 0u) word = K_LD(grad, K_STEP(row, K_P(grad_row)) + K_STEP(k, K_P(grad_col)));
-    else word = K_LD(dense, K_WIDE(row) * K_WIDE(K_P(dim)) + K_WIDE(k));
-    return word;
+    bool here = (K_C(options) & CONTRAST_IN_PLACE) != 0u;
+    uint stride = here ? K_P(grad_col) : 1u;
+    K_INDEX at = here ? K_STEP(row, K_P(grad_row)) + K_STEP(first, K_P(grad_col)) : K_WIDE(row) * K_WIDE(K_P(dim)) + K_WIDE(first);
+    if (STEP_WHOLE(first, stride)) {
+        if (here)
+            for (uint s = 0u; s < K_OWN; s++) h[s] = K_FLT(K_LD(grad, at + K_WIDE(s * K_LANES + K_LANE)));
+        else
+            for (uint s = 0u; s < K_OWN; s++) h[s] = K_FLT(K_LD(dense, at + K_WIDE(s * K_LANES + K_LANE)));
+    } else {
+        for (uint s = 0u; s < K_OWN; s++) {
+            K_INDEX i = at + K_STEP(s * K_LANES + K_LANE, stride);
+            uint word = 0u;
+            if (LANE_LIVE(first, s)) word = here ? K_LD(grad, i) : K_LD(dense, i);
+            h[s] = K_FLT(word);
+        }
+    }
 }
 
 // <u, h> in element 0 of `sum`, the largest size of h as bits in that of `top`.
@@ -26,33 +39,44 @@ K_FN void dot_of_row(K_CTX uint row, float up, float inverse)
     float sum[K_OWN];
     uint top[K_OWN];
     for (uint s = 0u; s < K_OWN; s++) { sum[s] = 0.0f; top[s] = 0u; }
-    for (uint first = 0u; first < K_P(dim); first += ROW_BLOCK)
-        for (uint s = 0u; s < K_OWN; s++) {
-            float part = 0.0f;
-            for (uint u = 0u; u < ROW_BLOCK / ROW_LANES; u++)
-                if (LANE_HAS(s) && LANE_CELL(first, u, s) < K_P(dim)) {
-                    uint k = LANE_CELL(first, u, s);
-                    uint h = slope_word(K_PASS row, k);
-                    top[s] = K_MAX(top[s], h & 0x7fffffffu);
-                    part += ((K_FLT(source_word(K_PASS row, k)) * up) * inverse) * K_FLT(h);
-                }
-            sum[s] += part;
+    for (uint block = 0u; block < K_P(dim); block += ROW_BLOCK) {
+        float part[K_OWN];
+        for (uint s = 0u; s < K_OWN; s++) part[s] = 0.0f;
+        for (uint first = block; first < K_P(dim) && first - block < ROW_BLOCK; first += ROW_LANES) {
+            float x[K_OWN];
+            float h[K_OWN];
+            load_source(K_PASS x, row, first);
+            load_slopes(K_PASS h, row, first);
+            for (uint s = 0u; s < K_OWN; s++) {
+                top[s] = K_MAX(top[s], K_BITS(h[s]) & 0x7fffffffu);
+                part[s] += ((x[s] * up) * inverse) * h[s];
+            }
         }
+        for (uint s = 0u; s < K_OWN; s++) sum[s] += part[s];
+    }
     merge_row(K_PASS sum, top);
 }
 
-K_FN void store_grad(K_CTX uint row, uint k, uint word)
+K_FN void store_grad(K_CTX K_INOUT_ARRAY(float, g, K_OWN), uint row, uint first)
 {
-    K_INDEX at = K_STEP(row, K_P(grad_row)) + K_STEP(k, K_P(grad_col));
+    K_INDEX at = K_STEP(row, K_P(grad_row)) + K_STEP(first, K_P(grad_col));
     bool add = (K_C(options) & CONTRAST_ADD) != 0u;
-    float x = K_FLT(word);
-    if (GRAD_TYPE == TYPE_F32) {
-        if (add) x += K_FLT(K_LD(grad, at));
-        K_ST(grad, at, add ? K_BITS(x) : word);
+    if (GRAD_TYPE == TYPE_F32 && !add && STEP_WHOLE(first, K_P(grad_col))) {
+        for (uint s = 0u; s < K_OWN; s++) K_ST(grad, at + K_WIDE(s * K_LANES + K_LANE), K_BITS(g[s]));
     } else {
-        if (add) x += K_FLT(half_to_word(GRAD_TYPE, K_LDH(grad, at)));
-        uint half_ = word_to_half(GRAD_TYPE, add ? K_BITS(x) : word);
-        K_STH(grad, at, half_);
+        for (uint s = 0u; s < K_OWN; s++)
+            if (LANE_LIVE(first, s)) {
+                K_INDEX i = at + K_STEP(s * K_LANES + K_LANE, K_P(grad_col));
+                uint old = 0u;
+                if (add) old = GRAD_TYPE == TYPE_F32 ? K_LD(grad, i) : half_to_word(GRAD_TYPE, K_LDH(grad, i));
+                uint word = add ? K_BITS(g[s] + K_FLT(old)) : K_BITS(g[s]);
+                if (GRAD_TYPE == TYPE_F32) {
+                    K_ST(grad, i, word);
+                } else {
+                    uint half_ = word_to_half(GRAD_TYPE, word);
+                    K_STH(grad, i, half_);
+                }
+            }
     }
 }
 #else
@@ -70,12 +94,18 @@ K_FN void store_grad(K_CTX uint row, uint k, uint word)
     bool broken = norm.top >= K_WORD_INF || K_SL(top, 0u) > K_WORD_INF;
     idle = idle || (norm.inverse == 0.0f && norm.top < K_WORD_INF);
     if ((K_C(options) & CONTRAST_STORE) != 0u)
-        for (uint col = K_LANE; col < K_P(dim); col += K_LANES) {
-            float h = K_FLT(slope_word(K_PASS row, col));
-            float x = (K_FLT(source_word(K_PASS row, col)) * norm.up) * norm.inverse;
-            float g = divide ? ((h - x * dot_) * norm.inverse) * norm.up : h;
-            uint word = K_BITS(scale * g);
-            store_grad(K_PASS row, col, idle ? 0u : broken ? K_WORD_NAN : word);
+        for (uint first = 0u; first < K_P(dim); first += ROW_LANES) {
+            float x[K_OWN];
+            float h[K_OWN];
+            load_source(K_PASS x, row, first);
+            load_slopes(K_PASS h, row, first);
+            for (uint s = 0u; s < K_OWN; s++) {
+                float along = (x[s] * norm.up) * norm.inverse * dot_;
+                float g = divide ? ((h[s] - along) * norm.inverse) * norm.up : h[s];
+                uint word = K_BITS(scale * g);
+                h[s] = K_FLT(idle ? 0u : broken ? K_WORD_NAN : word);
+            }
+            store_grad(K_PASS h, row, first);
         }
     if (K_LANE == 0u && (K_C(options) & CONTRAST_SCALED) != 0u)
         K_ST(work, side_at(K_PASS PLANE_DOT, K_W(first) + row), idle ? 0u : broken ? K_WORD_NAN : K_BITS(dot_));

@@ -4,16 +4,26 @@
 #define ROW_LANES 128u
 #define ROW_BLOCK 8192u                    // 64 elements of each virtual lane
 #define SOURCE_TYPE (K_C(types) & 15u)
-#define LANE_CELL(first, u, s) ((first) + (u) * ROW_LANES + (s) * K_LANES + K_LANE)
 #define LANE_HAS(s) ((s) * K_LANES + K_LANE < ROW_LANES)
+#define LANE_LIVE(first, s) (LANE_HAS(s) && (first) + (s) * K_LANES + K_LANE < K_P(dim))
 
-K_FN uint source_word(K_CTX uint row, uint k)
+// Whether a step of 128 elements is whole and lies side by side: the path that C compilers vectorise.
+#define STEP_WHOLE(first, stride) (K_OWN * K_LANES == ROW_LANES && K_P(dim) - (first) >= ROW_LANES && (stride) == 1u)
+
+// Elements first + v of a row for every virtual lane; 0 past the end.
+K_FN void load_source(K_CTX K_INOUT_ARRAY(float, x, K_OWN), uint row, uint first)
 {
-    K_INDEX at = K_STEP(row, K_P(source_row)) + K_STEP(k, K_P(source_col));
-    uint word = 0u;
-    if (SOURCE_TYPE == TYPE_F32) word = K_LD(source, at);
-    else word = half_to_word(SOURCE_TYPE, K_LDH(source, at));
-    return word;
+    K_INDEX at = K_STEP(row, K_P(source_row)) + K_STEP(first, K_P(source_col));
+    if (SOURCE_TYPE == TYPE_F32 && STEP_WHOLE(first, K_P(source_col))) {
+        for (uint s = 0u; s < K_OWN; s++) x[s] = K_FLT(K_LD(source, at + K_WIDE(s * K_LANES + K_LANE)));
+    } else {
+        for (uint s = 0u; s < K_OWN; s++) {
+            K_INDEX i = at + K_STEP(s * K_LANES + K_LANE, K_P(source_col));
+            uint word = 0u;
+            if (LANE_LIVE(first, s)) word = SOURCE_TYPE == TYPE_F32 ? K_LD(source, i) : half_to_word(SOURCE_TYPE, K_LDH(source, i));
+            x[s] = K_FLT(word);
+        }
+    }
 }
 
 // Pairwise over the virtual lanes: sums in element 0 of `sum`, the largest word in that of `top`.
@@ -56,28 +66,28 @@ K_FN row_norm norm_of_row(K_CTX uint row)
     float sum[K_OWN];
     uint top[K_OWN];
     for (uint s = 0u; s < K_OWN; s++) { sum[s] = 0.0f; top[s] = 0u; }
-    for (uint first = 0u; first < K_P(dim); first += ROW_LANES)
-        for (uint s = 0u; s < K_OWN; s++)
-            if (LANE_HAS(s) && LANE_CELL(first, 0u, s) < K_P(dim))
-                top[s] = K_MAX(top[s], source_word(K_PASS row, LANE_CELL(first, 0u, s)) & 0x7fffffffu);
+    for (uint first = 0u; first < K_P(dim); first += ROW_LANES) {
+        float x[K_OWN];
+        load_source(K_PASS x, row, first);
+        for (uint s = 0u; s < K_OWN; s++) top[s] = K_MAX(top[s], K_BITS(x[s]) & 0x7fffffffu);
+    }
     merge_row(K_PASS sum, top);
     row_norm r;
     r.top = K_SL(top, 0u);
     uint exponent = K_MIN(K_MAX(r.top >> 23u, 1u), 253u);
     r.up = K_FLT((254u - exponent) << 23u);
-    bool finite = r.top < K_WORD_INF;
-    for (uint first = 0u; first < K_P(dim); first += ROW_BLOCK)
-        for (uint s = 0u; s < K_OWN; s++) {
-            float part = 0.0f;
-            for (uint u = 0u; u < ROW_BLOCK / ROW_LANES; u++)
-                if (LANE_HAS(s) && LANE_CELL(first, u, s) < K_P(dim)) {
-                    float x = K_FLT(source_word(K_PASS row, LANE_CELL(first, u, s))) * r.up;
-                    part += x * x;
-                }
-            sum[s] += finite ? part : 0.0f;
+    for (uint block = 0u; block < K_P(dim); block += ROW_BLOCK) {
+        float part[K_OWN];
+        for (uint s = 0u; s < K_OWN; s++) part[s] = 0.0f;
+        for (uint first = block; first < K_P(dim) && first - block < ROW_BLOCK; first += ROW_LANES) {
+            float x[K_OWN];
+            load_source(K_PASS x, row, first);
+            for (uint s = 0u; s < K_OWN; s++) part[s] += (x[s] * r.up) * (x[s] * r.up);
         }
+        for (uint s = 0u; s < K_OWN; s++) sum[s] += part[s];
+    }
     merge_row(K_PASS sum, top);
     float total = K_SL(sum, 0u);
-    r.inverse = total > 0.0f ? inverse_root(total) : 0.0f;
+    r.inverse = r.top < K_WORD_INF && total > 0.0f ? inverse_root(total) : 0.0f;
     return r;
 }

@@ -18,9 +18,18 @@
     norm.up = 1.0f; norm.inverse = 1.0f; norm.top = 0u;
     if ((K_C(options) & CONTRAST_NORMALIZE) != 0u) norm = norm_of_row(K_PASS row);     // the same for the whole group
     bool broken = norm.top >= K_WORD_INF;
-    for (uint col = K_LANE; col < K_P(dim); col += K_LANES) {
-        float x = K_FLT(source_word(K_PASS row, col));
-        uint word = K_BITS(((x * norm.up) * norm.inverse) * scale);
-        K_ST(dense, K_WIDE(row) * K_WIDE(K_P(dim)) + K_WIDE(col), idle ? 0u : broken ? K_WORD_NAN : word);
+    for (uint first = 0u; first < K_P(dim); first += ROW_LANES) {
+        float x[K_OWN];
+        load_source(K_PASS x, row, first);
+        for (uint s = 0u; s < K_OWN; s++) {
+            uint word = K_BITS(((x[s] * norm.up) * norm.inverse) * scale);
+            x[s] = K_FLT(idle ? 0u : broken ? K_WORD_NAN : word);
+        }
+        K_INDEX at = K_WIDE(row) * K_WIDE(K_P(dim)) + K_WIDE(first);
+        if (STEP_WHOLE(first, 1u))
+            for (uint s = 0u; s < K_OWN; s++) K_ST(dense, at + K_WIDE(s * K_LANES + K_LANE), K_BITS(x[s]));
+        else
+            for (uint s = 0u; s < K_OWN; s++)
+                if (LANE_LIVE(first, s)) K_ST(dense, at + K_WIDE(s * K_LANES + K_LANE), K_BITS(x[s]));
     }
 #endif

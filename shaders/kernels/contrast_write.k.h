@@ -13,6 +13,9 @@
 #define CELL_BLOCK 1024u
 #define CELL_COL(first, u, s) ((first) + (u) * CELL_LANES + (s) * K_LANES + K_LANE)
 #define CELL_LIVE(first, u, s) (CELL_COL(first, u, s) < K_P(others) && (s) * K_LANES + K_LANE < CELL_LANES)
+// Whether a block has all of its columns: the path that C compilers vectorise.
+#define CELLS_WHOLE(first) (K_OWN * K_LANES == CELL_LANES && K_P(others) - (first) >= CELL_BLOCK)
+#define CELL_STEP(u, s) K_WIDE((u) * CELL_LANES + (s) * K_LANES + K_LANE)
 #define CELL_AT(row, col) (K_WIDE(row) * K_WIDE(K_P(others)) + K_WIDE(col))
 
 struct row_slope {
@@ -37,35 +40,42 @@ K_FN void fill_row(K_CTX uint row, uint word)
     for (uint col = K_LANE; col < K_P(others); col += K_LANES) K_ST(chunk, CELL_AT(row, col), word);
 }
 
+// Words from `at` for the lanes' cells: a row of the chunk, or a plane of columns. `none` where there is no column.
+#define LOAD_CELLS(slot, target, at, first, none)                                                                      \
+    if (CELLS_WHOLE(first)) {                                                                                          \
+        for (uint u = 0u; u < CELL_STEPS; u++)                                                                         \
+            for (uint s = 0u; s < K_OWN; s++) target[u * K_OWN + s] = K_LD(slot, at + CELL_STEP(u, s));                \
+    } else {                                                                                                           \
+        for (uint u = 0u; u < CELL_STEPS; u++)                                                                         \
+            for (uint s = 0u; s < K_OWN; s++) {                                                                        \
+                target[u * K_OWN + s] = none;                                                                          \
+                if (CELL_LIVE(first, u, s)) target[u * K_OWN + s] = K_LD(slot, at + CELL_STEP(u, s));                  \
+            }                                                                                                          \
+    }
+
 K_FN void load_cells(K_CTX K_INOUT_ARRAY(uint, word, CELLS), uint row, uint first)
 {
-    for (uint u = 0u; u < CELL_STEPS; u++)
-        for (uint s = 0u; s < K_OWN; s++) {
-            uint x = K_WORD_MINUS_INF;
-            if (CELL_LIVE(first, u, s)) x = K_LD(chunk, CELL_AT(row, CELL_COL(first, u, s)));
-            word[u * K_OWN + s] = x;
-        }
+    K_INDEX at = CELL_AT(row, first);
+    LOAD_CELLS(chunk, word, at, first, K_WORD_MINUS_INF)
 }
 
-// What the columns' losses add: their coefficients lie side by side, and the row's partner is one of them.
-K_FN void add_columns(K_CTX K_INOUT_ARRAY(float, g, CELLS), K_INOUT_ARRAY(float, z, CELLS),
-                      K_INOUT_ARRAY(uint, broken, CELLS), uint first, uint label)
+K_FN void load_plane(K_CTX K_INOUT_ARRAY(uint, word, CELLS), uint plane, uint first)
 {
-    for (uint u = 0u; u < CELL_STEPS; u++)
-        for (uint s = 0u; s < K_OWN; s++) {
-            uint q = u * K_OWN + s;
-            uint col = CELL_COL(first, u, s);
-            float p = 0.0f;
-            float top = 0.0f;
-            broken[q] = ROW_ZERO;
-            if (CELL_LIVE(first, u, s)) {
-                p = K_FLT(K_LD(work, other_at(K_PASS PLANE_COEF + COEF_P, col)));
-                top = K_FLT(K_LD(work, other_at(K_PASS PLANE_COEF + COEF_TOP, col)));
-                broken[q] = K_LD(work, other_at(K_PASS PLANE_COEF + COEF_MODE, col));
-            }
-            float e = p * k_exp(k_clamp(z[q] - top));
-            g[q] += K_SELECT(col == label, 0.0f, e);
-        }
+    K_INDEX at = K_WIDE(other_at(K_PASS plane, first));
+    LOAD_CELLS(work, word, at, first, 0u)
+}
+
+// What the columns' losses add: their coefficients lie side by side, and the row's partner is one of them. A column whose
+// mode is ROW_NAN leaves its mark.
+K_FN void add_columns(K_CTX K_INOUT_ARRAY(float, g, CELLS), K_INOUT_ARRAY(float, z, CELLS),
+                      K_INOUT_ARRAY(uint, mode, CELLS), uint first)
+{
+    uint p[CELLS];
+    uint top[CELLS];
+    load_plane(K_PASS p, PLANE_COEF + COEF_P, first);
+    load_plane(K_PASS top, PLANE_COEF + COEF_TOP, first);
+    load_plane(K_PASS mode, PLANE_COEF + COEF_MODE, first);
+    for (uint q = 0u; q < CELLS; q++) g[q] += K_FLT(p[q]) * k_exp(k_clamp(z[q] - K_FLT(top[q])));
 }
 
 K_FN void write_cells(K_CTX uint row, uint first, row_slope c)
@@ -73,29 +83,33 @@ K_FN void write_cells(K_CTX uint row, uint first, row_slope c)
     uint word[CELLS];
     float z[CELLS];
     float g[CELLS];
-    uint broken[CELLS];
+    uint mode[CELLS];
     load_cells(K_PASS word, row, first);
     for (uint q = 0u; q < CELLS; q++) {
-        bool finite = (word[q] & 0x7fffffffu) < K_WORD_INF;
-        z[q] = K_SELECT(finite, K_FLT(word[q]), 0.0f);
+        z[q] = K_FLT((word[q] & 0x7fffffffu) < K_WORD_INF ? word[q] : 0u);
         g[q] = c.p * k_exp(k_clamp(z[q] - c.top));
-        broken[q] = ROW_ZERO;
+        mode[q] = ROW_ZERO;
     }
-    if ((K_C(options) & CONTRAST_COLUMNS) != 0u) add_columns(K_PASS g, z, broken, first, c.label);
+    if ((K_C(options) & CONTRAST_COLUMNS) != 0u) add_columns(K_PASS g, z, mode, first);
+    for (uint q = 0u; q < CELLS; q++) g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, g[q]);
     if (c.label - first < CELL_BLOCK) {
         float own = c.target;
         if ((K_C(options) & CONTRAST_COLUMNS) != 0u)
             own += K_FLT(K_LD(work, other_at(K_PASS PLANE_COEF + COEF_TARGET, c.label)));
-        for (uint q = 0u; q < CELLS; q++)
-            g[q] = K_SELECT(CELL_COL(first, q / K_OWN, q % K_OWN) == c.label, own, g[q]);
+        for (uint u = 0u; u < CELL_STEPS; u++)
+            for (uint s = 0u; s < K_OWN; s++)
+                g[u * K_OWN + s] = K_SELECT(CELL_COL(first, u, s) == c.label, own, g[u * K_OWN + s]);
     }
-    for (uint u = 0u; u < CELL_STEPS; u++)
-        for (uint s = 0u; s < K_OWN; s++) {
-            uint q = u * K_OWN + s;
-            uint store = word[q] == K_WORD_MINUS_INF && CELL_COL(first, u, s) != c.label ? 0u : K_BITS(g[q]);
-            if (CELL_LIVE(first, u, s))
-                K_ST(chunk, CELL_AT(row, CELL_COL(first, u, s)), broken[q] == ROW_NAN ? K_WORD_NAN : store);
-        }
+    for (uint q = 0u; q < CELLS; q++) word[q] = mode[q] == ROW_NAN ? K_WORD_NAN : K_BITS(g[q]);
+    K_INDEX at = CELL_AT(row, first);
+    if (CELLS_WHOLE(first)) {
+        for (uint u = 0u; u < CELL_STEPS; u++)
+            for (uint s = 0u; s < K_OWN; s++) K_ST(chunk, at + CELL_STEP(u, s), word[u * K_OWN + s]);
+    } else {
+        for (uint u = 0u; u < CELL_STEPS; u++)
+            for (uint s = 0u; s < K_OWN; s++)
+                if (CELL_LIVE(first, u, s)) K_ST(chunk, at + CELL_STEP(u, s), word[u * K_OWN + s]);
+    }
 }
 #else
     uint row = K_ITEM;

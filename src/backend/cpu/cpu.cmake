@@ -90,7 +90,7 @@ foreach(isa IN LISTS WANE_CPU_ISAS)
         configure_file(${CMAKE_CURRENT_LIST_DIR}/entry.c.in ${entry} @ONLY)
         # only kernels that run over columns or pairs are worth the bytes of -O3
         set(level -Os)
-        if(KERNEL MATCHES "^softmax_(row|sweep|write)$|_pairs$")
+        if(KERNEL MATCHES "^softmax_(row|sweep|write)$|_pairs$|^contrast_(rows|columns|write|points|project)$")
             set(level -O3)
         endif()
         set_source_files_properties(${entry} PROPERTIES
