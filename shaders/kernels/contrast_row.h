@@ -7,8 +7,13 @@
 #define LANE_HAS(s) ((s) * K_LANES + K_LANE < ROW_LANES)
 #define LANE_LIVE(first, s) (LANE_HAS(s) && (first) + (s) * K_LANES + K_LANE < K_P(dim))
 
-// Whether a step of 128 elements is whole and lies side by side: the path that C compilers vectorise.
+// Whether a step of 128 elements is whole and lies side by side: the path that C compilers vectorise. A lane that has one
+// element (GLSL) gains nothing by it but code.
+#if K_WORDS_ONLY
+#define STEP_WHOLE(first, stride) false
+#else
 #define STEP_WHOLE(first, stride) (K_OWN * K_LANES == ROW_LANES && K_P(dim) - (first) >= ROW_LANES && (stride) == 1u)
+#endif
 
 // Elements first + v of a row for every virtual lane; 0 past the end.
 K_FN void load_source(K_CTX K_INOUT_ARRAY(float, x, K_OWN), uint row, uint first)

@@ -14,7 +14,11 @@
 #define CELL_COL(first, u, s) ((first) + (u) * CELL_LANES + (s) * K_LANES + K_LANE)
 #define CELL_LIVE(first, u, s) (CELL_COL(first, u, s) < K_P(others) && (s) * K_LANES + K_LANE < CELL_LANES)
 // Whether a block has all of its columns: the path that C compilers vectorise.
+#if K_WORDS_ONLY
+#define CELLS_WHOLE(first) false
+#else
 #define CELLS_WHOLE(first) (K_OWN * K_LANES == CELL_LANES && K_P(others) - (first) >= CELL_BLOCK)
+#endif
 #define CELL_STEP(u, s) K_WIDE((u) * CELL_LANES + (s) * K_LANES + K_LANE)
 #define CELL_AT(row, col) (K_WIDE(row) * K_WIDE(K_P(others)) + K_WIDE(col))
 
