@@ -31,6 +31,15 @@
 // wane_statistics_merge joins those of all; given them, each call makes the values, grad_input's part (to be summed over the
 // devices) and its own part of grad_linear_weight and grad_linear_bias.
 //
+// Contrastive losses. info_nce, clip and siglip compare rows of a [rows, dim] with rows of b [cols, dim], divided by their
+// norms unless WANE_PARAM_NORMALIZE is 0: z = s <a_i, b_j> + bias, s = 1 / temperature or the tensor scale (both given is an
+// error). Positive of row i: labels[i], or i + row_offset - col_offset. z is made a chunk of rows at a time and never stored
+// whole. info_nce: lse_j z_ij - z_iy. clip (rows = cols, paired one to one): half of that in each direction, for row i and
+// column i. siglip: the sum over j of softplus(-+ z_ij), - for the positive; there an absent bias is -10. Means are over
+// the rows that count: a row without a positive is dropped (status[3]; siglip keeps it), one with a label that is no column,
+// or in clip an earlier row's, is a fault (status[0]), with value and gradient 0. Rows of norm 0 have gradient 0.
+// grad_scale is dL/ds. docs/contrastive.md has more.
+//
 // Order of transforms: u = softcap * tanh(z / softcap) if asked for, x = u / temperature. Losses, lse and entropy
 // are of x; gradients are with respect to z, the logits as given; argmax is z's, so that a softcap makes no ties.
 //
@@ -209,6 +218,8 @@ typedef enum wane_loss {
 //        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
 // Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
 // grad_linear_bias in place of grad_logits; the others are those of the softmax family.
+// Roles of contrastive losses: a, b f32, f16 or bf16; labels i32 or i64 [rows]; scale, bias f32 [1]; upstream; loss, row_loss;
+// grad_a, grad_b of their tensor's type or f32; grad_scale, grad_bias f32 [1]; status.
 // Roles of the ranking family (items are the elements of `scores`, groups those that `offsets` makes):
 //   in   scores f32, f16 or bf16 [items]; labels f32 or i32 [items], the larger the better;
 //        offsets i32 or i64 [groups + 1]: group g is items offsets[g] .. offsets[g + 1]; absent: one group of all;

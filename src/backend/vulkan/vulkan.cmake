@@ -16,7 +16,7 @@ foreach(WANE_KERNEL_NAME IN LISTS WANE_KERNELS)
     configure_file(${PROJECT_SOURCE_DIR}/shaders/entry.comp.in ${entry} @ONLY)
     set(strip "")
     if(WANE_SPIRV_OPT)
-        set(strip COMMAND ${WANE_SPIRV_OPT} --strip-debug --ssa-rewrite --eliminate-dead-code-aggressive
+        set(strip COMMAND ${WANE_SPIRV_OPT} --strip-debug --ssa-rewrite --eliminate-dead-branches --eliminate-dead-code-aggressive
             --scalar-replacement=100 --ssa-rewrite --redundancy-elimination --eliminate-dead-code-aggressive
             --merge-blocks --eliminate-dead-members --target-env=vulkan1.1 ${module} -o ${module})
     endif()
