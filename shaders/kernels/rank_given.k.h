@@ -6,6 +6,7 @@
 #include "types.h"
 #include "rank.h"
 #include "elementary.h"
+#include "pair_math.h"
 #include "pair_terms.h"
 
 K_FN uint pair_index(K_CTX uint p, uint side)

@@ -5,6 +5,7 @@
 #include "softmax.h"
 #include "rank.h"
 #include "elementary.h"
+#include "pair_math.h"
 #include "pair_terms.h"
 #include "rank_pairs.h"
 #else

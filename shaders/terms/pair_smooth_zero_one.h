@@ -2,9 +2,9 @@
 K_FN pair_term pair_smooth_zero_one(K_CTX float t)
 {
     pair_term r;
-    float x = k_clamp(K_P(sigma) * t);
+    float x = K_P(sigma) * t;
     float size = K_SELECT(x < 0.0f, -x, x);
-    float e = k_exp(-size);
+    float e = pair_exp(size);
     float d = 1.0f + e;
     r.value = K_SELECT(x < 0.0f, 1.0f, e) / d;
     r.slope = -K_P(sigma) * (e / (d * d));

@@ -45,12 +45,8 @@ double test_normal(uint64_t *state);
 void test_near(double got, double want, double tolerance, const char *what);
 
 extern const struct CMUnitTest gradient_tests[], value_tests[], special_tests[], scale_tests[], contrastive_tests[],
-    whole_tests[];
-extern const size_t gradient_test_count, value_test_count, special_test_count, scale_test_count, contrastive_test_count,
-    whole_test_count;
-extern const struct CMUnitTest gradient_tests[], value_tests[], special_tests[], scale_tests[],
     whole_tests[], ranking_tests[];
-extern const size_t gradient_test_count, value_test_count, special_test_count, scale_test_count,
+extern const size_t gradient_test_count, value_test_count, special_test_count, scale_test_count, contrastive_test_count,
     whole_test_count, ranking_test_count;
 
 #endif
