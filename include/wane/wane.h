@@ -430,8 +430,8 @@ WANE_API uint32_t wane_device_count(wane_context *context);
 WANE_API wane_device *wane_device_at(wane_context *context, uint32_t index);   // NULL past the end
 
 // Finds a device by name: "auto" (a usable hardware GPU, else the CPU; software devices only when named), "cpu",
-// "cpu:generic", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16", "cpu:neon" (kernels of at most that instruction set), "vulkan",
-// "vulkan:0", "opencl", "opencl:0". NULL or "": the environment's WANE_DEVICE, else "auto".
+// "cpu:generic", "cpu:portable" (the same with matrix products in blocks), "cpu:avx2", "cpu:avx512", "cpu:avx512bf16",
+// "cpu:neon" (kernels of at most that instruction set), "vulkan", "vulkan:0", "opencl", "opencl:0". NULL or "": the environment's WANE_DEVICE, else "auto".
 // A named GPU is checked by a small self-test at its first use here. Errors: NULL_ARGUMENT, NO_DEVICE,
 // DEVICE_UNUSABLE (never a silent fall-back), HOST_MEMORY.
 WANE_API wane_status wane_device_find(wane_context *context, const char *name, wane_device **out);

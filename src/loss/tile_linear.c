@@ -117,6 +117,9 @@ static wane_status read_linear(linear *l, wane_plan *plan)
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// From one row of a chunk to the next, in words. Rows a power of two apart would share a few sets of a cache.
+static int64_t line_of(int64_t slice) { return slice % 256 ? slice : slice + 16; }
+
 static uint64_t words_of_rows(linear *l, int64_t batch)
 {
     softmax_problem *p = &l->rows;
@@ -139,7 +142,7 @@ static uint64_t lay_out(linear *l, int64_t batch, int64_t chunk_rows, int64_t sl
     uint64_t at = wane_round_up(4 * words_of_rows(l, batch), 256);
     l->work = 4 * words_of_rows(l, batch);
     l->scratch = at;
-    at += wane_round_up(4 * (uint64_t)chunk_rows * (uint64_t)slice * (uint64_t)(l->keep ? l->slices : 1), 256);
+    at += wane_round_up(4 * (uint64_t)chunk_rows * (uint64_t)line_of(slice) * (uint64_t)(l->keep ? l->slices : 1), 256);
     l->sum_input = l->sum_weight = l->sum_bias = l->copy = 0;
     tile_matrix copy = tile_typed(0, l->input.dtype, chunk_rows, l->dim);
     if (l->ordered) l->copy = at, at += wane_round_up((uint64_t)(chunk_rows * copy.row) * wane_dtype_bytes(copy.dtype), 256);
@@ -169,7 +172,7 @@ static int64_t slice_within(const linear *l, int64_t rows, int64_t most)
 {
     const wane_limits *limits = &l->rows.plan->limits;
     uint64_t elems = wane_min_u64((limits->max_window_bytes - 512) / 4, limits->max_dispatch_elems) / (uint64_t)rows;
-    int64_t slice = elems > (uint64_t)most ? most : (int64_t)elems;
+    int64_t slice = elems > (uint64_t)most + 16 ? most : (int64_t)elems - 16;
     slice = softmax_clamp(slice, 0, ceil_div(l->rows.cols, 64) * 64) / 64 * 64;
     if (slice == 0) return 0;
     // as many slices, of one width
@@ -268,9 +271,9 @@ static bool fail(linear *l, wane_status status)
 // The logits, then the gradient, of rows of the batch from `row` and of slice s.
 static tile_matrix chunk_at(const linear *l, int64_t s, int64_t rows)
 {
-    uint64_t each = 4 * (uint64_t)l->chunk_rows * (uint64_t)l->slice;
+    uint64_t each = 4 * (uint64_t)l->chunk_rows * (uint64_t)line_of(l->slice);
     int64_t cols = softmax_clamp(l->rows.cols - s * l->slice, 1, l->slice);
-    return tile_part(tile_dense(l->scratch + (l->keep ? (uint64_t)s * each : 0), l->chunk_rows, l->slice), 0, rows, 0, cols);
+    return tile_part(tile_dense(l->scratch + (l->keep ? (uint64_t)s * each : 0), l->chunk_rows, line_of(l->slice)), 0, rows, 0, cols);
 }
 
 static tile_order order_of(const linear *l)
@@ -481,7 +484,7 @@ static void fill_record(linear *l)
     softmax_record *r = p->record;
     r->slices = 1;                         // slice 1 is joined to slice 0 before the link looks
     r->logits_outer = r->grad_outer = 0;
-    r->logits_row = r->grad_row = (uint32_t)l->slice;
+    r->logits_row = r->grad_row = (uint32_t)line_of(l->slice);
     r->logits_col = r->grad_col = 1;
     p->plan->workspace_bytes = l->total;
 }

@@ -19,6 +19,7 @@ macro(cpu_set name base)
 endmacro()
 
 cpu_set(generic "")
+cpu_set(portable generic)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     set(avx512_flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
     cpu_set(avx2 "" -mavx2 -mfma -mf16c)

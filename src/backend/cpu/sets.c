@@ -7,6 +7,7 @@ uint32_t wane_cpu_sets(const wane_cpu_set *sets[WANE_CPU_SETS_MOST])
 {
     uint32_t count = 0;
     sets[count++] = &set_generic;
+    sets[count++] = &set_portable;
 #ifdef WANE_CPU_AVX2
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")

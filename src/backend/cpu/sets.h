@@ -5,7 +5,7 @@
 #include "backend/cpu/kernel.h"
 #include "core/core.h"
 
-enum { WANE_CPU_SETS_MOST = 4 };
+enum { WANE_CPU_SETS_MOST = 5 };
 
 typedef struct wane_cpu_set {
     const char *name;

@@ -1,5 +1,12 @@
 // threads.c - the CPU backend's pool: workers that sleep between jobs; the caller takes part.
+//
+// A plan is many passes of a few hundred microseconds, and waking a thread takes some 20 to 50: so both sides look for the
+// other for about as long before they sleep.
 #include "backend/cpu/threads.h"
+
+#include <stdatomic.h>
+
+enum { LOOKS = 2000 };                     // some 30 microseconds
 
 typedef struct worker {
     wane_pool *pool;
@@ -11,9 +18,11 @@ struct wane_pool {
     wane_context *context;
     wane_mutex *lock, *user;               // state of the job; one job at a time
     wane_condition *wake, *idle;
-    uint32_t worker_count, started, pending;   // worker_count never changes: other threads read it without the lock
-    uint64_t generation;
-    bool stop, tried;
+    uint32_t worker_count, started;        // worker_count never changes: other threads read it without the lock
+    _Atomic uint32_t pending;              // written under the lock, as are the next two; looked at without it
+    _Atomic uint64_t generation;
+    _Atomic bool stop;
+    bool tried;
     worker *workers;
     void (*task)(void *argument, uint32_t index);
     void *argument;
@@ -26,22 +35,33 @@ static void take_tasks(wane_pool *pool, uint32_t first)
     for (uint32_t i = first; i < pool->count; i += pool->started + 1) pool->task(pool->argument, i);
 }
 
+static inline void pause_thread(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 static void worker_body(void *argument)
 {
     worker *self = argument;
     wane_pool *pool = self->pool;
     uint64_t seen = 0;
-    wane_mutex_lock(pool->lock);
     for (;;) {
+        for (int i = 0; i < LOOKS && !pool->stop && pool->generation == seen; i++) pause_thread();
+        wane_mutex_lock(pool->lock);
         while (!pool->stop && pool->generation == seen) wane_condition_wait(pool->wake, pool->lock);
-        if (pool->stop) break;
+        bool stop = pool->stop;
         seen = pool->generation;
         wane_mutex_unlock(pool->lock);
+        if (stop) return;
         take_tasks(pool, self->index + 1);
         wane_mutex_lock(pool->lock);
         if (--pool->pending == 0) wane_condition_wake_all(pool->idle);
+        wane_mutex_unlock(pool->lock);
     }
-    wane_mutex_unlock(pool->lock);
 }
 
 static wane_mutex *new_mutex(wane_context *context)
@@ -152,6 +172,7 @@ void wane_pool_run(wane_pool *pool, uint32_t count, void (*task)(void *argument,
     wane_condition_wake_all(pool->wake);
     wane_mutex_unlock(pool->lock);
     take_tasks(pool, 0);
+    for (int i = 0; i < LOOKS && pool->pending; i++) pause_thread();
     wane_mutex_lock(pool->lock);
     while (pool->pending) wane_condition_wait(pool->idle, pool->lock);
     wane_mutex_unlock(pool->lock);

@@ -15,13 +15,6 @@ typedef int __attribute__((may_alias, aligned(1))) any_word;
 
 // ---- packing: words of two bf16, the earlier depth in the lower half ----
 
-// 16 elements as the lower halves of words; lanes beyond `most` are 0. f32 is rounded to nearest even.
-K_FN __m512i load_16(const char *in, uint32_t type, __mmask16 most)
-{
-    if (type == TYPE_BF16) return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(most, in));
-    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(most, in)));
-}
-
 K_FN __mmask16 lanes(uint32_t count) { return count >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1u); }
 
 // Depths are neighbours: words of one row, some of them past its end.
@@ -45,42 +38,60 @@ static void pack_rows(uint32_t *out, ptrdiff_t row_words, const tile_view *view)
         }
 }
 
-// Rows are neighbours: two runs of memory make the pairs.
-K_FN void pack_runs(uint32_t *out, const tile_view *view, uint32_t width)
+// Puts the halves of b after those of a, word by word: a0 b0 a1 b1 ... of lanes 0..15 (first) or 16..31 of both.
+K_FN __m512i interleave(__m512i a, __m512i b, bool first)
 {
-    ptrdiff_t bytes = view->type == TYPE_BF16 ? 2 : 4;
-    for (uint32_t k = 0; k < view->depth; k += 2, out += width)
-        for (uint32_t i = 0; i < width; i += 16) {
-            __mmask16 most = view->rows > i ? lanes(view->rows - i) : 0;
-            const char *in = view->at + (ptrdiff_t)k * view->depth_bytes + (ptrdiff_t)i * bytes;
-            __m512i words = load_16(in, view->type, most);
-            if (k + 1 < view->depth)
-                words = _mm512_or_si512(words, _mm512_slli_epi32(load_16(in + view->depth_bytes, view->type, most), 16));
-            _mm512_mask_storeu_epi32(out + i, lanes(width - i), words);
+    __m512i at = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1,
+                                  32, 0);
+    if (!first) at = _mm512_add_epi16(at, _mm512_set1_epi16(16));
+    return _mm512_permutex2var_epi16(a, at, b);
+}
+
+// Rows are neighbours: two runs of memory make the words of a panel of b. `whole` is known to the compiler.
+K_FN void pack_runs(uint32_t *out, const tile_view *view, bool whole)
+{
+    __mmask32 some = whole || view->rows >= 32 ? 0xffffffffu : (1u << view->rows) - 1u;
+    for (uint32_t k = 0; k < view->depth; k += 2, out += COLS) {
+        const char *in = view->at + (ptrdiff_t)k * view->depth_bytes;
+        __m512i two[2];
+        for (uint32_t h = 0; h < 2; h++) {
+            const char *from = in + (ptrdiff_t)h * view->depth_bytes;
+            __mmask32 most = k + h < view->depth ? some : 0;
+            if (view->type == TYPE_BF16) two[h] = _mm512_maskz_loadu_epi16(most, from);
+            else two[h] = (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(most >> 16), from + 64),
+                                                       _mm512_maskz_loadu_ps((__mmask16)most, from));
         }
+        _mm512_storeu_si512(out, interleave(two[0], two[1], true));
+        _mm512_storeu_si512(out + 16, interleave(two[0], two[1], false));
+    }
+}
+
+// Likewise for a panel of a.
+K_FN void pack_runs_8(uint32_t *out, const tile_view *view, uint32_t type)
+{
+    const __m256i at = _mm256_set_epi16(15, 7, 14, 6, 13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0);
+    __mmask8 some = (__mmask8)lanes(view->rows);
+    for (uint32_t k = 0; k < view->depth; k += 2, out += ROWS) {
+        const char *in = view->at + (ptrdiff_t)k * view->depth_bytes, *next = in + view->depth_bytes;
+        __mmask8 most = k + 1 < view->depth ? some : 0;
+        __m256i both;
+        if (type == TYPE_BF16) both = _mm256_set_m128i(_mm_maskz_loadu_epi16(most, next), _mm_maskz_loadu_epi16(some, in));
+        else both = (__m256i)_mm256_cvtne2ps_pbh(_mm256_maskz_loadu_ps(most, next), _mm256_maskz_loadu_ps(some, in));
+        _mm256_storeu_si256((__m256i *)(void *)out, _mm256_permutexvar_epi16(at, both));
+    }
 }
 
 static void pack_a(uint32_t *out, const tile_view *view)
 {
-    if (view->type == TYPE_BF16) {
-        pack_runs(out, view, ROWS);
-        return;
-    }
-    __mmask8 most = (__mmask8)lanes(view->rows);
-    for (uint32_t k = 0; k < view->depth; k += 2, out += ROWS) {
-        const char *in = view->at + (ptrdiff_t)k * view->depth_bytes;
-        __m256 lo = _mm256_maskz_loadu_ps(most, in), hi = _mm256_setzero_ps();
-        if (k + 1 < view->depth) hi = _mm256_maskz_loadu_ps(most, in + view->depth_bytes);
-        __m128i low = (__m128i)_mm256_cvtneps_pbh(lo), high = (__m128i)_mm256_cvtneps_pbh(hi);
-        _mm256_storeu_si256((__m256i *)(void *)out,
-            _mm256_or_si256(_mm256_cvtepu16_epi32(low), _mm256_slli_epi32(_mm256_cvtepu16_epi32(high), 16)));
-    }
+    if (view->type == TYPE_BF16) pack_runs_8(out, view, TYPE_BF16);
+    else pack_runs_8(out, view, TYPE_F32);
 }
 
 static void pack_b(uint32_t *out, const tile_view *view)
 {
     if (view->row_bytes == (view->type == TYPE_BF16 ? 2 : 4)) {
-        pack_runs(out, view, COLS);
+        if (view->rows == COLS && view->depth % 2 == 0) pack_runs(out, view, true);
+        else pack_runs(out, view, false);
         return;
     }
     ptrdiff_t bytes = view->type == TYPE_BF16 ? 2 : 4;
