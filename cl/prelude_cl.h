@@ -30,7 +30,7 @@
 #define K_LDH_EITHER(aliased, other, slot, i) K_LDH(slot, i)
 #define K_SL(array, i) (k_->sh->array[i])
 #define K_SS(array, i, v) (k_->sh->array[i] = (v))
-#define K_P(field) (k_->p.field)
+#define K_P(field) (k_->p->field)
 #define K_W(field) (k_->w.field)
 #define K_C(constant) K_CONST_##constant
 #define K_BITS(x) as_uint(x)

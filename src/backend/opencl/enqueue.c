@@ -100,7 +100,7 @@ static cl_int set_slots(wane_device *device, cl_kernel kernel, const wane_pass *
     return cl->SetKernelArg(kernel, count, count * sizeof *offsets, offsets);
 }
 
-static cl_int set_values(wane_device *device, cl_kernel kernel, const wane_plan *plan, const wane_pass *pass,
+static cl_int set_values(wane_device *device, cl_kernel kernel, const opencl_program *program, const wane_pass *pass,
                          uint32_t grid_x)
 {
     const opencl_api *cl = opencl_calls(device);
@@ -108,12 +108,11 @@ static cl_int set_values(wane_device *device, cl_kernel kernel, const wane_plan 
     uint32_t window[WANE_MAX_WINDOW];
     memcpy(window, pass->window, sizeof window);
     window[1] = grid_x;
-    cl_int code =
-        cl->SetKernelArg(kernel, info->slot_count + 1u, info->record_words * 4u, plan->records[pass->record].words);
+    cl_int code = cl->SetKernelArg(kernel, info->slot_count + 1u, sizeof(cl_mem), &program->records[pass->record]);
     return code ? code : cl->SetKernelArg(kernel, info->slot_count + 2u, info->window_words * 4u, window);
 }
 
-static wane_status enqueue_pass(wane_device *device, const wane_plan *plan, const wane_pass *pass,
+static wane_status enqueue_pass(wane_device *device, const opencl_program *program, const wane_pass *pass,
                                 const opencl_kernel *object, const wane_range *operands, const wane_range *workspace,
                                 const opencl_target *target)
 {
@@ -121,7 +120,7 @@ static wane_status enqueue_pass(wane_device *device, const wane_plan *plan, cons
     grid g = make_grid(pass, object->variant->lanes);
     const char *call = "clSetKernelArg";
     cl_int code = set_slots(device, object->kernel, pass, operands, workspace);
-    if (!code) code = set_values(device, object->kernel, plan, pass, g.x);
+    if (!code) code = set_values(device, object->kernel, program, pass, g.x);
     if (!code) {
         size_t local[2] = {object->variant->lanes, 1};
         size_t global[2] = {(size_t)g.x * local[0], g.y};
@@ -164,7 +163,7 @@ wane_status opencl_enqueue(wane_device *device, const wane_plan *plan, const ope
         if (i && target->out_of_order && !(pass->flags & WANE_PASS_WITH_PREVIOUS))
             status = opencl_check(device, cl->EnqueueBarrierWithWaitList(target->queue, 0, NULL, NULL),
                                   "clEnqueueBarrierWithWaitList", WANE_ERROR_SUBMIT);
-        if (status == WANE_OK) status = enqueue_pass(device, plan, pass, &object, operands, workspace, &each);
+        if (status == WANE_OK) status = enqueue_pass(device, program, pass, &object, operands, workspace, &each);
     }
     if (status || !marker || !target->event) return status;
     bool waits = plan->pass_count == 0;

@@ -69,9 +69,11 @@ struct opencl_device {
     uint32_t variant_count;
 };
 
-// An executable's programs: the variant of each pass.
+// An executable's programs: the variant of each pass; and the plan's records in constant memory, since the arguments of a
+// kernel may have no more than 256 bytes on small devices.
 typedef struct opencl_program {
-    uint32_t count;
+    uint32_t count, record_count;
+    cl_mem *records;
     const opencl_variant *variants[];
 } opencl_program;
 

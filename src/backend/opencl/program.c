@@ -222,16 +222,33 @@ static wane_status find_variant(wane_device *device, const wane_pass *pass, cons
     return WANE_OK;
 }
 
-// Pointers, offsets, record and window of a kernel's arguments.
+// Pointers, the record's among them, offsets and window of a kernel's arguments: at most 168 bytes of the floor's 256.
 static wane_status check_arguments(wane_device *device, uint16_t kernel)
 {
     const wane_kernel_info *info = &wane_kernels[kernel];
-    size_t bytes =
-        info->slot_count * (sizeof(void *) + sizeof(uint64_t)) + (size_t)(info->record_words + info->window_words) * 4;
+    size_t bytes = info->slot_count * (sizeof(void *) + sizeof(uint64_t)) + sizeof(void *) + info->window_words * 4u;
     if (bytes <= opencl_of(device)->parameter_bytes) return WANE_OK;
     return wane_fail(device->context, WANE_ERROR_UNSUPPORTED, device->id,
                      "%s takes %zu bytes of arguments, the device %zu", info->name, bytes,
                      opencl_of(device)->parameter_bytes);
+}
+
+static wane_status make_records(wane_device *device, const wane_plan *plan, opencl_program *program)
+{
+    program->records = wane_alloc(device->context, (plan->record_count ? plan->record_count : 1) * sizeof(cl_mem));
+    if (!program->records) return wane_no_memory(device->context);
+    for (uint32_t i = 0; i < plan->record_count; i++) {
+        cl_int code = CL_SUCCESS;
+        // the driver copies; its signature lacks a const
+        cl_mem made = opencl_calls(device)->CreateBuffer(opencl_of(device)->context,
+                                                         CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof(wane_record),
+                                                         (void *)(uintptr_t)plan->records[i].words, &code);
+        wane_status status = opencl_check(device, made || code ? code : CL_OUT_OF_RESOURCES, "clCreateBuffer",
+                                          WANE_ERROR_DEVICE_MEMORY);
+        if (status) return status;
+        program->records[program->record_count++] = made;
+    }
+    return WANE_OK;
 }
 
 wane_status opencl_program_create(wane_device *device, const wane_plan *plan, void **out)
@@ -242,6 +259,7 @@ wane_status opencl_program_create(wane_device *device, const wane_plan *plan, vo
         wane_alloc(device->context, sizeof *program + plan->pass_count * sizeof *program->variants);
     if (!program) return wane_no_memory(device->context);
     program->count = plan->pass_count;
+    status = make_records(device, plan, program);
     wane_mutex_lock(opencl_of(device)->lock);
     for (uint32_t i = 0; i < plan->pass_count && status == WANE_OK; i++) {
         status = check_arguments(device, plan->passes[i].kernel);
@@ -249,7 +267,7 @@ wane_status opencl_program_create(wane_device *device, const wane_plan *plan, vo
     }
     wane_mutex_unlock(opencl_of(device)->lock);
     if (status) {
-        wane_free(device->context, program);
+        opencl_program_destroy(device, program);
         return status;
     }
     *out = program;
@@ -257,4 +275,11 @@ wane_status opencl_program_create(wane_device *device, const wane_plan *plan, vo
 }
 
 // The variants stay with the device, for the next plan.
-void opencl_program_destroy(wane_device *device, void *program) { wane_free(device->context, program); }
+void opencl_program_destroy(wane_device *device, void *data)
+{
+    opencl_program *program = data;
+    if (!program) return;
+    for (uint32_t i = 0; i < program->record_count; i++) opencl_calls(device)->ReleaseMemObject(program->records[i]);
+    wane_free(device->context, program->records);
+    wane_free(device->context, program);
+}
