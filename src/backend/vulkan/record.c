@@ -82,9 +82,11 @@ wane_status vulkan_recorder_reset(wane_device *device, void *argument)
     vulkan_device *d = vulkan_of(device);
     vulkan_recorder *recorder = argument;
     if (recorder->done && recorder->recorded && !wane_device_check(device)) {
-        if (d->vk.GetEventStatus(d->device, recorder->done) == VK_EVENT_RESET)
+        VkResult result = d->vk.GetEventStatus(d->device, recorder->done);
+        if (result == VK_ERROR_DEVICE_LOST) return vulkan_fail(device, result, WANE_ERROR_DRIVER, "vkGetEventStatus");
+        if (result == VK_EVENT_RESET)
             return wane_fail(device->context, WANE_ERROR_IN_USE, "recorder",
-                             "is reset before the device has done what was recorded: wait for your fence or semaphore first");
+                             "is reset before the device has done what was recorded: wait for it first");
         d->vk.ResetEvent(d->device, recorder->done);
     }
     recorder->recorded = false;
