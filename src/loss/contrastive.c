@@ -155,7 +155,7 @@ static tile_matrix chunk_of(const contrastive *c, int64_t rows) { return tile_pa
 static bool add_similarities(contrastive *c, int64_t row, int64_t rows, int64_t first)
 {
     if (!add_rows(c, &c->a, row, rows, first, c->dense_a)) return false;
-    tile_product p = {tile_part(c->dense_a, 0, rows, 0, c->dim), c->dense_b, tile_none(), chunk_of(c, rows), false, false};
+    tile_product p = {tile_part(c->dense_a, 0, rows, 0, c->dim), c->dense_b, tile_none(), chunk_of(c, rows), false, false, 0, 0};
     if (c->bias >= 0 || c->points) {
         p.bias = tile_dense(4 * CONTRAST_BIAS, 1, c->rows.cols);
         p.bias.col = 0;                    // one for all
@@ -218,13 +218,13 @@ static bool add_gradients(contrastive *c, int64_t row, int64_t rows, int64_t fir
     wane_plan *plan = c->rows.plan;
     tile_matrix g = chunk_of(c, rows);
     if (c->b.grad.operand >= 0) {
-        tile_product p = {tile_turned(g), tile_turned(tile_part(c->dense_a, 0, rows, 0, c->dim)), tile_none(), c->sum_b, row > 0, true};
+        tile_product p = {tile_turned(g), tile_turned(tile_part(c->dense_a, 0, rows, 0, c->dim)), tile_none(), c->sum_b, row > 0, true, 0, 0};
         if (!fail(c, tile_add_product(plan, &p))) return false;
     }
     if (c->a.grad.operand < 0 && c->grad_scale < 0) return true;
     bool in_place = c->a.grad.operand >= 0 && c->a.in_place;
     tile_matrix sums = in_place ? tile_part(c->a.grad, row, rows, 0, c->dim) : tile_part(c->sum_a, 0, rows, 0, c->dim);
-    tile_product p = {g, tile_turned(c->dense_b), tile_none(), sums, false, false};
+    tile_product p = {g, tile_turned(c->dense_b), tile_none(), sums, false, false, 0, 0};
     return fail(c, tile_add_product(plan, &p)) && add_project(c, &c->a, row, rows, first, sums);
 }
 
@@ -310,7 +310,7 @@ static bool add_zeros(contrastive *c)
     if (c->b.grad.operand < 0 || c->b.adds) return true;
     tile_matrix a = tile_none(), b = tile_none();
     a.rows = c->b.grad.rows, b.rows = c->dim;
-    tile_product p = {a, b, tile_none(), c->b.grad, false, true};
+    tile_product p = {a, b, tile_none(), c->b.grad, false, true, 0, 0};
     return fail(c, tile_add_product(c->rows.plan, &p));
 }
 

@@ -1,5 +1,7 @@
 #!/bin/sh
-# library_size.sh ARCHIVE CC SPIRV_DIR - the budgets: a stripped library of 2.3 MB, 150 modules of 500 KB for Vulkan.
+# library_size.sh ARCHIVE CC SPIRV_DIR - the budgets: a stripped library of 3.2 MB, 150 modules of 750 KB for Vulkan:
+# four families of losses. Each engine (one tensor, two tensors, products, pairs) is some 100 to 200 KB of modules, and some 150 KB
+# of hand-written code and as much of compiled text an instruction set; a loss of an engine adds none of either.
 set -eu
 archive=$1 cc=$2 modules=$3
 work=$(mktemp -d)
@@ -7,11 +9,11 @@ trap 'rm -rf "$work"' EXIT
 "$cc" -shared -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -pthread -ldl -lm -o "$work/wane.so"
 strip "$work/wane.so"
 bytes=$(wc -c < "$work/wane.so")
-echo "stripped library: $bytes bytes of 2300000"
-[ "$bytes" -le 2300000 ]
+echo "stripped library: $bytes bytes of 3200000"
+[ "$bytes" -le 3200000 ]
 if [ -d "$modules" ]; then
     count=$(find "$modules" -name '*.spv' | wc -l)
     bytes=$(find "$modules" -name '*.spv' -exec cat {} + | wc -c)
-    echo "SPIR-V: $count modules of 150, $bytes bytes of 500000"
-    [ "$count" -le 150 ] && [ "$bytes" -le 500000 ]
+    echo "SPIR-V: $count modules of 150, $bytes bytes of 750000"
+    [ "$count" -le 150 ] && [ "$bytes" -le 750000 ]
 fi
