@@ -5,6 +5,7 @@
 #include "wane/wane.h"
 
 #include "core/platform.h"
+#include "core/prefix.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

@@ -9,12 +9,12 @@
 #define WANE_KERNEL(name, NAME, unit)
 #include "core/kernels.def"
 
-// Heads the definition of an override. The kernel that it replaces stays within reach as <kernel>__<set>: declare it with
-// WANE_CPU_MADE, and call it for what the override does not do. That choice may depend on the call, never on the range.
+// Heads the definition of an override. The kernel that it replaces stays within reach as wane_<kernel>__<set>: declare it
+// with WANE_CPU_MADE, and call it for what the override does not do. That choice may depend on the call, never on the range.
 #define WANE_CPU_OVERRIDE(kernel, set)                                                                                 \
-    void kernel##__##set##_hand(const wane_cpu_call *call, uint32_t begin, uint32_t end);                              \
-    void kernel##__##set##_hand(const wane_cpu_call *call, uint32_t begin, uint32_t end)
-#define WANE_CPU_MADE(kernel, set) void kernel##__##set(const wane_cpu_call *call, uint32_t begin, uint32_t end)
+    void wane_##kernel##__##set##_hand(const wane_cpu_call *call, uint32_t begin, uint32_t end);                       \
+    void wane_##kernel##__##set##_hand(const wane_cpu_call *call, uint32_t begin, uint32_t end)
+#define WANE_CPU_MADE(kernel, set) void wane_##kernel##__##set(const wane_cpu_call *call, uint32_t begin, uint32_t end)
 
 #define OVERRIDE_U_(name) uint32_t name;
 #define OVERRIDE_F_(name) float name;

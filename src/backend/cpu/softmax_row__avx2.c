@@ -1,8 +1,8 @@
 // softmax_row__avx2.c - see softmax_hand.h.
 #define HAND_UPPER SOFTMAX_ROW
 #define HAND_TEXT "softmax_row.k.h"
-#define HAND_MADE softmax_row__avx2
-#define HAND_NAME softmax_row__avx2_hand
+#define HAND_MADE wane_softmax_row__avx2
+#define HAND_NAME wane_softmax_row__avx2_hand
 #define HAND_SWEEPS 1
 #define HAND_WRITES 1
 #include "backend/cpu/softmax_hand.h"

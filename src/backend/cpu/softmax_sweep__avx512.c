@@ -1,8 +1,8 @@
 // softmax_sweep__avx512.c - see softmax_hand.h.
 #define HAND_UPPER SOFTMAX_SWEEP
 #define HAND_TEXT "softmax_sweep.k.h"
-#define HAND_MADE softmax_sweep__avx512
-#define HAND_NAME softmax_sweep__avx512_hand
+#define HAND_MADE wane_softmax_sweep__avx512
+#define HAND_NAME wane_softmax_sweep__avx512_hand
 #define HAND_SWEEPS 1
 #define HAND_WRITES 0
 #include "backend/cpu/softmax_hand.h"

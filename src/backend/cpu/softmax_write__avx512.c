@@ -1,8 +1,8 @@
 // softmax_write__avx512.c - see softmax_hand.h.
 #define HAND_UPPER SOFTMAX_WRITE
 #define HAND_TEXT "softmax_write.k.h"
-#define HAND_MADE softmax_write__avx512
-#define HAND_NAME softmax_write__avx512_hand
+#define HAND_MADE wane_softmax_write__avx512
+#define HAND_NAME wane_softmax_write__avx512_hand
 #define HAND_SWEEPS 0
 #define HAND_WRITES 1
 #include "backend/cpu/softmax_hand.h"

@@ -72,5 +72,5 @@ WANE_CPU_MADE(tile_product, avx2);
 
 WANE_CPU_OVERRIDE(tile_product, avx2)
 {
-    if (!wane_tile_run(&micro, NULL, call, begin, end)) tile_product__avx2(call, begin, end);
+    if (!wane_tile_run(&micro, NULL, call, begin, end)) wane_tile_product__avx2(call, begin, end);
 }

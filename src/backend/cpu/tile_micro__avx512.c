@@ -84,5 +84,5 @@ WANE_CPU_MADE(tile_product, avx512);
 
 WANE_CPU_OVERRIDE(tile_product, avx512)
 {
-    if (!wane_tile_run(&wane_tile_micro_avx512, NULL, call, begin, end)) tile_product__avx512(call, begin, end);
+    if (!wane_tile_run(&wane_tile_micro_avx512, NULL, call, begin, end)) wane_tile_product__avx512(call, begin, end);
 }

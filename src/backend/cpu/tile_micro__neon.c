@@ -62,5 +62,5 @@ WANE_CPU_MADE(tile_product, generic);
 
 WANE_CPU_OVERRIDE(tile_product, neon)
 {
-    if (!wane_tile_run(&micro, NULL, call, begin, end)) tile_product__generic(call, begin, end);
+    if (!wane_tile_run(&micro, NULL, call, begin, end)) wane_tile_product__generic(call, begin, end);
 }
