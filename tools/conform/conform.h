@@ -241,7 +241,7 @@ typedef struct conform_options {
     conform_mode mode;
     bool full, list, tap, digest, no_fork, verbose;
     uint64_t seed;
-    uint32_t threads, jobs;
+    uint32_t threads, jobs, share;          // one case in `share`
     size_t stop_after;                      // failures; 0: never
     double timeout;
 } conform_options;

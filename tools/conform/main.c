@@ -23,6 +23,7 @@ static const char help_text[] =
     "  --full         thousands\n"
     "  --filter GLOB  only cases whose name matches; * and ? stand for anything and for one character\n"
     "  --caselist F   only cases that a line of the file matches; lines that begin with # are left out\n"
+    "  --share N      one case in N, drawn by name and seed: for devices that take seconds where others take milliseconds\n"
     "  --list         names the cases and runs none\n"
     "  --seed N       other numbers, and other random cases; default 1\n"
     "  --mode M       test (default); grad: gradients against differences of the device's own loss, without the oracle;\n"
@@ -96,10 +97,10 @@ static int take_value(conform_options *o, const char *name, const char *value)
     }
     const struct { const char *name; double lowest, highest; bool whole; } numbers[] = {
         {"--seed", 0, 0x1p53, true}, {"--threads", 1, 1e6, true}, {"--jobs", 1, 256, true}, {"--timeout", 0.001, 1e6, false},
-        {"--stop-after", 1, 1e9, true}};
+        {"--stop-after", 1, 1e9, true}, {"--share", 1, 1e6, true}};
     int which = 0;
-    while (which < 5 && strcmp(name, numbers[which].name) != 0) which++;
-    if (which == 5) return usage("unknown argument", name);
+    while (which < 6 && strcmp(name, numbers[which].name) != 0) which++;
+    if (which == 6) return usage("unknown argument", name);
     if (!value) return usage("a value is missing after", name);
     bool fits = parse_number(value, numbers[which].lowest, numbers[which].highest, &number);
     if (!fits || (numbers[which].whole && number != floor(number))) {
@@ -112,6 +113,7 @@ static int take_value(conform_options *o, const char *name, const char *value)
     if (which == 2) o->jobs = (uint32_t)number;
     if (which == 3) o->timeout = number;
     if (which == 4) o->stop_after = (size_t)number;
+    if (which == 5) o->share = (uint32_t)number;
     return 0;
 }
 
@@ -122,6 +124,7 @@ static int parse(conform_options *o, int argc, char **argv)
     o->seed = 1;
     o->timeout = 120;
     o->jobs = 1;
+    o->share = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return fputs(help_text, stdout) < 0 ? 2 : 1;
         if (strcmp(argv[i], "--version") == 0) return printf("wane-conform %s\n", wane_version()) < 0 ? 2 : 1;
@@ -135,12 +138,20 @@ static int parse(conform_options *o, int argc, char **argv)
 
 // ---- the list ----
 
+// Drawn by name, so that a case keeps its lot when others come or go (FNV-1a, its bits mixed).
+static bool drawn(const conform_options *o, const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u ^ o->seed;
+    for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    return o->share < 2 || (hash ^ hash >> 32) % o->share == 0;
+}
+
 static bool chosen(const conform_options *o, const conform_lists *lists, const conform_case *c)
 {
     bool large = o->filter || o->caselist || (double)c->rows * (double)c->cols > 60000;
     if (o->mode == MODE_GRAD && !conform_grad_fits(c)) return false;
     if (o->mode == MODE_PERF && (!large || !conform_perf_fits(c))) return false;
-    return conform_listed(lists, c->name);
+    return drawn(o, c->name) && conform_listed(lists, c->name);
 }
 
 // Reports losses without cases, lines of the case list without one, and an empty list.
