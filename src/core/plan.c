@@ -223,12 +223,12 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
     return WANE_OK;
 }
 
-// Dimensions of rows beyond the first: of the matrix operand, [rows, cols, ...rows], as torch has its class axis.
+// Dimensions of rows beyond the first: of the first matrix operand, [rows, cols, ...rows], as torch has its class axis.
 static uint32_t extra_rows(const wane_plan *plan)
 {
     for (uint32_t i = 0; i < plan->operand_count; i++)
-        if (strcmp(plan->operands[i].shape, "rows,cols") == 0 && plan->operands[i].rank > 2)
-            return plan->operands[i].rank - 2;
+        if (strcmp(plan->operands[i].shape, "rows,cols") == 0)
+            return plan->operands[i].rank > 2 ? plan->operands[i].rank - 2 : 0;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 // views_test.c - storage types and views: every type of logits and gradient, strides of any sign, offsets that begin in
-// the middle of a word, class axes in the middle, gradients over their logits; against the oracle on the stored values,
-// and with every byte between the elements looked at. The device is the first argument.
+// the middle of a word, class axes in the middle, gradients over their logits, a second tensor of other strides; against
+// the oracle on the stored values, and with every byte between the elements looked at. The device is the first argument.
 #include "oracle.h"
 #include "wane/wane.h"
 
@@ -178,20 +178,20 @@ static double *doubles(oracle_array *a, int rank, int64_t x, int64_t y)
     return a->data;
 }
 
-static void check_grad(const spec *p, const sea *z, const sea *g, const oracle_problem *o, int64_t rows, int64_t cols)
+static void check_grad(const spec *p, const sea *z, const sea *g, const oracle_problem *o, wane_role role, int64_t rows, int64_t cols)
 {
     unsigned char *untouched = malloc(g->size);
     memcpy(untouched, g->before, g->size);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) {
             double old = p->accumulate ? load(g->dtype, at(g, p, g->before, r, c)) : 0;
-            double want = o->out[WANE_ROLE_GRAD_LOGITS].data[r * cols + c] + old;
-            double scale = o->scale[WANE_ROLE_GRAD_LOGITS].data[r * cols + c] + fabs(old);
+            double want = o->out[role].data[r * cols + c] + old;
+            double scale = o->scale[role].data[r * cols + c] + fabs(old);
             double got = load(g->dtype, at(g, p, g->bytes, r, c));
             double allowed = 2.5 * 0x1p-24 * scale + rounding(g->dtype) * (fabs(want) * 1.001) + (g->dtype == WANE_DTYPE_F16 ? 0x1p-25 : 1e-38);
             if (!(fabs(got - want) <= allowed))
-                fail_msg("%s %s -> %s: grad[%lld][%lld] is %.9g, not %.9g (allowed %.3g)", p->name, wane_dtype_name(z->dtype),
-                         wane_dtype_name(g->dtype), (long long)r, (long long)c, got, want, allowed);
+                fail_msg("%s %s -> %s: %s[%lld][%lld] is %.9g, not %.9g (allowed %.3g)", p->name, wane_dtype_name(z->dtype),
+                         wane_dtype_name(g->dtype), role == WANE_ROLE_GRAD_LOGITS ? "grad" : "grad_teacher", (long long)r, (long long)c, got, want, allowed);
             memcpy(at(g, p, untouched, r, c), at(g, p, g->bytes, r, c), wane_dtype_bytes(g->dtype));
         }
     // what is not an element is as it was
@@ -248,7 +248,7 @@ static void one(const spec *p, wane_dtype type, wane_dtype grad_type)
     for (int64_t r = 0; r < rows; r++)
         if (!(fabs(row_loss[r] - o.out[WANE_ROLE_ROW_LOSS].data[r]) <= 2 * 0x1p-24 * o.scale[WANE_ROLE_ROW_LOSS].data[r]))
             fail_msg("%s: row_loss[%lld] is %.9g, not %.9g", p->name, (long long)r, row_loss[r], o.out[WANE_ROLE_ROW_LOSS].data[r]);
-    check_grad(p, &z, &grad, &o, rows, cols);
+    check_grad(p, &z, &grad, &o, WANE_ROLE_GRAD_LOGITS, rows, cols);
     if (!p->in_place) assert_memory_equal(logits_before, z.bytes, z.size);
     if (!p->in_place) drop_sea(&grad);
     drop_sea(&z);
@@ -272,6 +272,134 @@ static void test_types_and_views(void **state)
             // each pair of types is a kernel that a device's driver compiles: a few views show them all
             bool pairs = strncmp(device_name, "cpu", 3) == 0 || i < 4;
             if (t && pairs && !specs[i].in_place) one(&specs[i], types[t], WANE_DTYPE_F32);
+        }
+}
+
+// ---- a second tensor of the row: teacher logits with a gradient of their own, or probabilities ----
+
+typedef struct pair_spec {
+    spec logits, second;                    // the same extents, each in a sea of its own
+    uint64_t workspace_limit_bytes;         // 0, or so little that rows come in batches
+} pair_spec;
+
+static const pair_spec pair_specs[] = {
+    {{"row, column major", 2, {5, 33}, {0, 1}, 0, false, 1, false, false, false},
+     {"row, column major: second", 2, {5, 33}, {1, 0}, 3, true, 2, false, false, false}, 0},
+    {{"NCL, NLC", 3, {3, 10, 7}, {0, 1, 2}, 0, false, 1, false, false, false},
+     {"NCL, NLC: second", 3, {3, 10, 7}, {0, 2, 1}, 1, true, 3, false, false, true}, 0},
+    {{"NHWC, NCHW", 4, {2, 5, 3, 4}, {0, 2, 3, 1}, 2, true, 1, false, false, true},
+     {"NHWC, NCHW: second", 4, {2, 5, 3, 4}, {0, 1, 2, 3}, 0, false, 5, false, false, false}, 0},
+    {{"in place, NCL", 3, {3, 10, 7}, {0, 1, 2}, 0, true, 1, true, false, false},
+     {"in place, NCL: second", 3, {3, 10, 7}, {1, 0, 2}, 1, false, 0, false, false, true}, 0},
+    {{"NCHW, in place", 4, {2, 5, 3, 4}, {0, 1, 2, 3}, 0, false, 0, false, false, false},
+     {"NCHW, in place: second", 4, {2, 5, 3, 4}, {0, 2, 3, 1}, 0, true, 1, true, false, false}, 0},
+    {{"batches of NCL", 3, {40, 9, 70}, {0, 1, 2}, 0, false, 1, false, false, false},
+     {"batches of NCL: second", 3, {40, 9, 70}, {2, 0, 1}, 0, true, 3, false, false, false}, 1 << 17},
+    {{"split row", 2, {2, 30001}, {0, 1}, 0, false, 1, false, false, false},
+     {"split row: second", 2, {2, 30001}, {0, 1}, 1, true, 0, false, false, false}, 0},
+};
+
+typedef struct side {
+    const spec *p;
+    sea z, grad;
+    unsigned char *before;
+    double *stored;
+} side;
+
+static void make_side(side *s, const spec *p, wane_dtype type, oracle_array *in, int64_t rows, int64_t cols)
+{
+    s->p = p;
+    make_sea(&s->z, p, type);
+    if (p->in_place) s->grad = s->z;
+    else make_sea(&s->grad, p, type);
+    s->before = malloc(s->z.size);
+    memcpy(s->before, s->z.bytes, s->z.size);
+    s->stored = doubles(in, 2, rows, cols);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) s->stored[r * cols + c] = load(type, at(&s->z, p, s->z.bytes, r, c));
+}
+
+static void drop_side(side *s)
+{
+    if (!s->p->in_place) drop_sea(&s->grad);
+    drop_sea(&s->z);
+    free(s->before);
+    free(s->stored);
+}
+
+static uint32_t grad_flags(const spec *p)
+{
+    return (p->accumulate ? WANE_OPERAND_ACCUMULATE : 0) | (p->in_place ? WANE_OPERAND_IN_PLACE : 0);
+}
+
+static void two(const pair_spec *ps, bool shares, wane_dtype type, wane_dtype second_type)
+{
+    int64_t rows = 1, cols = ps->logits.extents[1], row_extents[3], k = 0;
+    for (uint32_t d = 0; d < ps->logits.rank; d++)
+        if (d != 1) rows *= row_extents[k++] = ps->logits.extents[d];
+    wane_role second_role = shares ? WANE_ROLE_TARGET : WANE_ROLE_TEACHER_LOGITS;
+    spec second = ps->second;
+    if (shares) second.in_place = false;
+    oracle_problem o;
+    memset(&o, 0, sizeof o);
+    side x, u;
+    make_side(&x, &ps->logits, type, &o.in[WANE_ROLE_LOGITS], rows, cols);
+    make_side(&u, &second, second_type, &o.in[second_role], rows, cols);
+    float *row_loss = calloc((size_t)rows, 4);
+    // symmetric: every term of either gradient
+    wane_param_value param = {WANE_PARAM_DIRECTION, 0, 2};
+    o.loss = shares ? WANE_LOSS_CROSS_ENTROPY : WANE_LOSS_KL_LOGITS;
+    o.param_given[WANE_PARAM_DIRECTION] = !shares;
+    o.param[WANE_PARAM_DIRECTION] = 2;
+    o.want[WANE_ROLE_ROW_LOSS] = o.want[WANE_ROLE_GRAD_LOGITS] = true;
+    o.want[WANE_ROLE_GRAD_TEACHER_LOGITS] = !shares;
+    assert_null(oracle_solve(&o));
+    wane_operand operands[5];
+    wane_binding bindings[5];
+    sea_operand(&operands[0], &bindings[0], WANE_ROLE_LOGITS, &x.z, x.p);
+    sea_operand(&operands[1], &bindings[1], second_role, &u.z, u.p);
+    operand(&operands[2], &bindings[2], WANE_ROLE_ROW_LOSS, WANE_DTYPE_F32, x.p->rank - 1, row_loss, (uint64_t)rows * 4);
+    memcpy(operands[2].tensor.extents, row_extents, sizeof row_extents);
+    sea_operand(&operands[3], &bindings[3], WANE_ROLE_GRAD_LOGITS, &x.grad, x.p);
+    operands[3].flags = grad_flags(x.p);
+    sea_operand(&operands[4], &bindings[4], WANE_ROLE_GRAD_TEACHER_LOGITS, &u.grad, u.p);
+    operands[4].flags = grad_flags(u.p);
+    wane_loss_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.struct_size = sizeof desc;
+    desc.loss = (wane_loss)o.loss;
+    desc.operands = operands;
+    desc.operand_count = shares ? 4 : 5;
+    desc.params = &param;
+    desc.param_count = !shares;
+    desc.workspace_limit_bytes = ps->workspace_limit_bytes;
+    run(&desc, bindings);
+    for (int64_t r = 0; r < rows; r++)
+        if (!(fabs(row_loss[r] - o.out[WANE_ROLE_ROW_LOSS].data[r]) <= 2 * 0x1p-24 * o.scale[WANE_ROLE_ROW_LOSS].data[r]))
+            fail_msg("%s: row_loss[%lld] is %.9g, not %.9g", x.p->name, (long long)r, row_loss[r], o.out[WANE_ROLE_ROW_LOSS].data[r]);
+    check_grad(x.p, &x.z, &x.grad, &o, WANE_ROLE_GRAD_LOGITS, rows, cols);
+    if (!shares) check_grad(u.p, &u.z, &u.grad, &o, WANE_ROLE_GRAD_TEACHER_LOGITS, rows, cols);
+    if (!x.p->in_place) assert_memory_equal(x.before, x.z.bytes, x.z.size);
+    if (!u.p->in_place) assert_memory_equal(u.before, u.z.bytes, u.z.size);
+    drop_side(&x);
+    drop_side(&u);
+    free(row_loss);
+    oracle_free(&o);
+}
+
+static void test_two_tensors(void **state)
+{
+    (void)state;
+    const wane_dtype types[3] = {WANE_DTYPE_F16, WANE_DTYPE_F32, WANE_DTYPE_BF16};
+    bool all = strncmp(device_name, "cpu", 3) == 0;
+    for (size_t i = 0; i < sizeof pair_specs / sizeof pair_specs[0]; i++)
+        for (size_t t = 0; t < 9; t++) {
+            // a driver compiles a kernel for each pair of types: three of them, in turn
+            if (!all && t != i % 3 * 4) continue;
+            for (int shares = 0; shares < 2; shares++) {
+                seed = (uint32_t)(i * 9 + t + 1);
+                two(&pair_specs[i], shares, types[t / 3], types[(t + i) % 3]);
+            }
         }
 }
 
@@ -322,7 +450,8 @@ int main(int argc, char **argv)
     desc.log = print_log;
     if (wane_context_create(&desc, &context)) return 1;
     if (wane_device_find(context, device_name, &device)) return 77;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types_and_views), cmocka_unit_test(test_tiny_temperature)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types_and_views), cmocka_unit_test(test_two_tensors),
+                                       cmocka_unit_test(test_tiny_temperature)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);
     return failed;

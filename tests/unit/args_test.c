@@ -580,9 +580,10 @@ static void test_cpu_allocates_nothing(void **state)
 static void test_bad_targets(void **state)
 {
     fixture *f = *state;
-    static const int64_t bad[] = {COLS, -1, -101, INT64_MAX, INT64_MIN, (int64_t)1 << 32, -((int64_t)1 << 32) + 1};
+    static const int64_t bad[] = {COLS, -1, -101, INT64_MAX, INT64_MIN, (int64_t)1 << 32, -((int64_t)1 << 32) + 1,
+                                  (int64_t)1 << 31, ((int64_t)1 << 31) + 2, ((int64_t)5 << 32) + COLS - 1};
     for (uint32_t i = 0; i < f->device_count; i++)
-        for (int k = 0; k < 7; k++) {
+        for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
             test_problem_fill(&f->p);
             int64_t *target = (int64_t *)(void *)test_f32(&f->p, WANE_ROLE_TARGET);
             target[1] = bad[k];

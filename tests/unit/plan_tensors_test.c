@@ -187,12 +187,141 @@ static const tensor_case tensor_cases[] = {
     {{E(WEIGHT, DROP, 0), E(LSE, DROP, 0), E(STATISTICS, DROP, 0)}, WANE_OK, NULL},
 };
 
-static void test_tensors(void **state)
+// ---- the same for the second tensor of a row: teacher logits, probabilities, a number for each row ----
+
+// Logits and what they are compared with; values, and every gradient that there is.
+static test_problem *with_second(fixture *f, wane_loss loss)
 {
-    fixture *f = *state;
-    for (size_t i = 0; i < sizeof tensor_cases / sizeof tensor_cases[0]; i++) {
-        const tensor_case *c = &tensor_cases[i];
-        test_problem *p = whole(f);
+    test_problem *p = &f->p;
+    test_problem_begin(p, f->context, loss, ROWS, COLS);
+    test_problem_add_inputs(p, false);
+    test_problem_add(p, WANE_ROLE_LOSS);
+    test_problem_add(p, WANE_ROLE_GRAD_LOGITS);
+    if (test_problem_find(p, WANE_ROLE_TEACHER_LOGITS) >= 0) test_problem_add(p, WANE_ROLE_GRAD_TEACHER_LOGITS);
+    return p;
+}
+
+static test_problem *with_teacher(fixture *f) { return with_second(f, WANE_LOSS_KL_LOGITS); }
+static test_problem *with_number(fixture *f) { return with_second(f, WANE_LOSS_HL_GAUSS); }
+
+static test_problem *with_shares(fixture *f)
+{
+    test_problem *p = with_second(f, WANE_LOSS_CROSS_ENTROPY);
+    wane_tensor *target = &p->operands[test_problem_find(p, WANE_ROLE_TARGET)].tensor;
+    target->dtype = WANE_DTYPE_F32;
+    target->rank = 2;
+    target->extents[1] = COLS;
+    return p;
+}
+
+static const tensor_case teacher_cases[] = {
+    // each gradient has the type of its own tensor, or f32
+    {{E(TEACHER_LOGITS, F_NONE, 0)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(LOGITS, DTYPE, WANE_DTYPE_BF16)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(GRAD_TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_I32)}, WANE_ERROR_DTYPE, "teacher_logits"},
+    {{E(TEACHER_LOGITS, DTYPE, 77)}, WANE_ERROR_DTYPE, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_ERROR_DTYPE, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, DTYPE, WANE_DTYPE_I64)}, WANE_ERROR_DTYPE, "grad_teacher_logits"},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(GRAD_TEACHER_LOGITS, DTYPE, WANE_DTYPE_BF16)}, WANE_ERROR_DTYPE,
+     "grad_teacher_logits"},
+    {{E(LOGITS, DTYPE, WANE_DTYPE_F16), E(GRAD_TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_ERROR_DTYPE,
+     "grad_teacher_logits"},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(GRAD_LOGITS, DTYPE, WANE_DTYPE_F16)}, WANE_ERROR_DTYPE, "grad_logits"},
+    // two rows of one shape
+    {{E(TEACHER_LOGITS, RANK, 1)}, WANE_ERROR_RANK, "teacher_logits"},
+    {{E(TEACHER_LOGITS, RANK, 3)}, WANE_ERROR_RANK, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, RANK, 1)}, WANE_ERROR_RANK, "grad_teacher_logits"},
+    {{E(TEACHER_LOGITS, EXTENT0, ROWS + 1)}, WANE_ERROR_EXTENT, "teacher_logits"},
+    {{E(TEACHER_LOGITS, EXTENT1, COLS - 1)}, WANE_ERROR_EXTENT, "teacher_logits"},
+    {{E(TEACHER_LOGITS, EXTENT1, 0)}, WANE_ERROR_EXTENT, "teacher_logits"},
+    {{E(TEACHER_LOGITS, EXTENT0, -ROWS)}, WANE_ERROR_EXTENT, "teacher_logits"},
+    {{E(TEACHER_LOGITS, EXTENT0, COLS), E(TEACHER_LOGITS, EXTENT1, ROWS)}, WANE_ERROR_EXTENT, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, EXTENT0, ROWS - 1)}, WANE_ERROR_EXTENT, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, EXTENT1, COLS + 1)}, WANE_ERROR_EXTENT, "grad_teacher_logits"},
+    // an input's elements may lie on one another, an output's may not
+    {{E(TEACHER_LOGITS, STRIDE0, 0), E(TEACHER_LOGITS, STRIDE1, 0)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, STRIDE0, 1), E(TEACHER_LOGITS, STRIDE1, -1)}, WANE_OK, NULL},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, 1), E(GRAD_TEACHER_LOGITS, STRIDE1, ROWS)}, WANE_OK, NULL},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, -COLS), E(GRAD_TEACHER_LOGITS, STRIDE1, -1)}, WANE_OK, NULL},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, 0)}, WANE_ERROR_STRIDE, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE1, 0)}, WANE_ERROR_STRIDE, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, COLS - 1)}, WANE_ERROR_STRIDE, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, 1 - COLS)}, WANE_ERROR_STRIDE, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE0, 2 * COLS - 2), E(GRAD_TEACHER_LOGITS, STRIDE1, 2)}, WANE_ERROR_STRIDE,
+     "grad_teacher_logits"},
+    {{E(GRAD_LOGITS, STRIDE0, COLS - 1)}, WANE_ERROR_STRIDE, "grad_logits"},
+    {{E(TEACHER_LOGITS, STRIDE0, BIG(61))}, WANE_ERROR_SIZE, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, STRIDE1, INT64_MIN)}, WANE_ERROR_SIZE, "grad_teacher_logits"},
+    // flags; each gradient is made from both tensors, so only one of them may lie over its own
+    {{E(TEACHER_LOGITS, FLAGS, WANE_OPERAND_ACCUMULATE)}, WANE_ERROR_FLAGS, "teacher_logits"},
+    {{E(TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE)}, WANE_ERROR_FLAGS, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_GIVEN)}, WANE_ERROR_FLAGS, "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_ACCUMULATE)}, WANE_OK, NULL},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE)}, WANE_OK, NULL},
+    {{E(GRAD_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE)}, WANE_OK, NULL},
+    {{E(GRAD_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE), E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE)},
+     WANE_ERROR_FLAGS, "grad_teacher_logits"},
+    {{E(GRAD_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE), E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_ACCUMULATE)}, WANE_OK,
+     NULL},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE | WANE_OPERAND_ACCUMULATE)}, WANE_ERROR_FLAGS,
+     "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE), E(TEACHER_LOGITS, STRIDE0, -COLS)}, WANE_ERROR_STRIDE,
+     "grad_teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE), E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16)},
+     WANE_ERROR_STRIDE, "grad_teacher_logits"},
+    // halves are aligned to 2 bytes, and no less may be promised
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(TEACHER_LOGITS, ALIGN, 2)}, WANE_OK, NULL},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(TEACHER_LOGITS, ALIGN, 1)}, WANE_ERROR_ALIGNMENT, "teacher_logits"},
+    {{E(TEACHER_LOGITS, DTYPE, WANE_DTYPE_F16), E(TEACHER_LOGITS, ALIGN, 6)}, WANE_ERROR_ALIGNMENT, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, ALIGN, 2)}, WANE_ERROR_ALIGNMENT, "grad_teacher_logits"},
+    {{E(TEACHER_LOGITS, DROP, 0)}, WANE_ERROR_MISSING_OPERAND, "teacher_logits"},
+    {{E(GRAD_TEACHER_LOGITS, ROLE, WANE_ROLE_STATISTICS)}, WANE_ERROR_UNKNOWN_ROLE, "operands"},
+    {{E(GRAD_TEACHER_LOGITS, ROLE, WANE_ROLE_TEACHER_LOGITS)}, WANE_ERROR_DUPLICATE, "teacher_logits"},
+};
+
+static const tensor_case share_cases[] = {
+    {{E(TARGET, F_NONE, 0)}, WANE_OK, NULL},
+    {{E(TARGET, DTYPE, WANE_DTYPE_BF16)}, WANE_OK, NULL},
+    {{E(TARGET, DTYPE, WANE_DTYPE_F16), E(LOGITS, DTYPE, WANE_DTYPE_BF16)}, WANE_OK, NULL},
+    {{E(TARGET, DTYPE, WANE_DTYPE_I32)}, WANE_ERROR_RANK, "target"},     // indices have no columns
+    {{E(TARGET, DTYPE, WANE_DTYPE_U32)}, WANE_ERROR_DTYPE, "target"},
+    {{E(TARGET, RANK, 1)}, WANE_ERROR_RANK, "target"},
+    {{E(TARGET, RANK, 3)}, WANE_ERROR_RANK, "target"},
+    {{E(TARGET, EXTENT0, ROWS - 1)}, WANE_ERROR_EXTENT, "target"},
+    {{E(TARGET, EXTENT1, COLS + 1)}, WANE_ERROR_EXTENT, "target"},
+    {{E(TARGET, EXTENT1, 1)}, WANE_ERROR_EXTENT, "target"},              // nothing is broadcast but by strides
+    {{E(TARGET, STRIDE0, 0)}, WANE_OK, NULL},
+    {{E(TARGET, STRIDE0, -COLS), E(TARGET, STRIDE1, -1)}, WANE_OK, NULL},
+    {{E(TARGET, STRIDE0, BIG(61))}, WANE_ERROR_SIZE, "target"},
+    {{E(TARGET, DTYPE, WANE_DTYPE_F16), E(TARGET, ALIGN, 1)}, WANE_ERROR_ALIGNMENT, "target"},
+    {{E(GRAD_LOGITS, STRIDE0, COLS - 1)}, WANE_ERROR_STRIDE, "grad_logits"},
+    {{E(GRAD_LOGITS, FLAGS, WANE_OPERAND_IN_PLACE)}, WANE_OK, NULL},
+    {{E(LOSS, ROLE, WANE_ROLE_ACCURACY)}, WANE_ERROR_UNSUPPORTED, "accuracy"},
+    {{E(LOSS, ROLE, WANE_ROLE_GRAD_TEACHER_LOGITS)}, WANE_ERROR_UNKNOWN_ROLE, "operands"},
+};
+
+static const tensor_case number_cases[] = {
+    {{E(TARGET, F_NONE, 0)}, WANE_OK, NULL},
+    {{E(TARGET, STRIDE0, 0)}, WANE_OK, NULL},
+    {{E(TARGET, DTYPE, WANE_DTYPE_F16)}, WANE_ERROR_DTYPE, "target"},
+    {{E(TARGET, DTYPE, WANE_DTYPE_I32)}, WANE_ERROR_DTYPE, "target"},
+    {{E(TARGET, RANK, 0)}, WANE_ERROR_RANK, "target"},
+    {{E(TARGET, RANK, 2)}, WANE_ERROR_RANK, "target"},
+    {{E(TARGET, EXTENT0, ROWS + 1)}, WANE_ERROR_EXTENT, "target"},
+    {{E(TARGET, EXTENT0, 0)}, WANE_ERROR_EXTENT, "target"},
+    {{E(TARGET, ALIGN, 2)}, WANE_ERROR_ALIGNMENT, "target"},
+    {{E(TARGET, STRIDE0, INT64_MIN)}, WANE_ERROR_SIZE, "target"},
+    {{E(TARGET, FLAGS, WANE_OPERAND_GIVEN)}, WANE_ERROR_FLAGS, "target"},
+    {{E(TARGET, DROP, 0)}, WANE_ERROR_MISSING_OPERAND, "target"},
+};
+
+static void try_cases(fixture *f, test_problem *(*make)(fixture *f), const tensor_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const tensor_case *c = &cases[i];
+        test_problem *p = make(f);
         for (int k = 0; k < 3 && c->edits[k].field; k++) apply(p, &c->edits[k]);
         char what[96];
         snprintf(what, sizeof what, "tensor case %zu: role %d, field %d, value %lld", i, (int)c->edits[0].role,
@@ -200,6 +329,26 @@ static void test_tensors(void **state)
         if (c->want) refused(f, c->want, c->operand, what);
         else accepted(f, what);
     }
+}
+
+#define TRY(f, make, cases) try_cases(f, make, cases, sizeof cases / sizeof cases[0])
+
+static void test_tensors(void **state) { TRY(*state, whole, tensor_cases); }
+static void test_teachers(void **state) { TRY(*state, with_teacher, teacher_cases); }
+static void test_shares(void **state) { TRY(*state, with_shares, share_cases); }
+static void test_numbers(void **state) { TRY(*state, with_number, number_cases); }
+
+// Probabilities leave nothing to ignore: the parameter is refused, even by its default value.
+static void test_nothing_to_ignore(void **state)
+{
+    fixture *f = *state;
+    static const double values[] = {-100, 0, 3};
+    for (int i = 0; i < 3; i++) {
+        test_problem_param(with_shares(f), WANE_PARAM_IGNORE_INDEX, values[i]);
+        refused(f, WANE_ERROR_UNKNOWN_PARAM, "ignore_index", "ignore_index with probabilities");
+    }
+    test_problem_param(with_shares(f), WANE_PARAM_LABEL_SMOOTHING, 0.5);
+    accepted(f, "smoothing with probabilities");
 }
 
 // ---- shapes as a whole ----
@@ -296,6 +445,32 @@ static void set_strides(test_problem *p, wane_role role, int64_t a, int64_t b, i
     memcpy(t->strides, strides, sizeof strides);
 }
 
+// The second tensor of a row with a class axis in the middle has every dimension of the first.
+static void test_middle_of_two(void **state)
+{
+    fixture *f = *state;
+    for (int i = 0; i < 5; i++) {
+        test_problem *p = &f->p;
+        test_problem_begin(p, f->context, WANE_LOSS_KL_LOGITS, ROWS, COLS);
+        p->more_count = 2;
+        p->more_rows[0] = 5;
+        p->more_rows[1] = 3;
+        test_problem_add_inputs(p, false);
+        test_problem_add(p, WANE_ROLE_GRAD_LOGITS);
+        wane_tensor *grad = &test_problem_add(p, WANE_ROLE_GRAD_TEACHER_LOGITS)->tensor;
+        wane_tensor *teacher = &p->operands[test_problem_find(p, WANE_ROLE_TEACHER_LOGITS)].tensor;
+        if (i == 0) accepted(f, "a class axis in the middle of both");
+        if (i == 1) teacher->rank = 3, refused(f, WANE_ERROR_RANK, "teacher_logits", "a dimension less");
+        if (i == 2) teacher->extents[3] = 5, refused(f, WANE_ERROR_EXTENT, "teacher_logits", "other rows");
+        if (i == 3) grad->extents[2] = 3, refused(f, WANE_ERROR_EXTENT, "grad_teacher_logits", "other rows");
+        if (i != 4) continue;
+        set_strides(p, WANE_ROLE_GRAD_TEACHER_LOGITS, 15 * COLS, 15, 3, 0);
+        refused(f, WANE_ERROR_STRIDE, "grad_teacher_logits", "an output that overlaps in its last dimension");
+        set_strides(p, WANE_ROLE_GRAD_TEACHER_LOGITS, 15 * 7 * COLS, 1, 4 * COLS, COLS);
+        refused(f, WANE_ERROR_UNSUPPORTED, "grad_teacher_logits", "three strides of rows");
+    }
+}
+
 static void test_middle(void **state)
 {
     fixture *f = *state;
@@ -336,6 +511,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_tensors),          TEST(test_extreme_shapes),         TEST(test_empty_with_strides),
         TEST(test_too_many_passes),  TEST(test_workspace_is_reachable), TEST(test_middle),
+        TEST(test_teachers),         TEST(test_shares),                 TEST(test_numbers),
+        TEST(test_nothing_to_ignore), TEST(test_middle_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,9 @@ uint64_t conform_outputs(const wane_loss_info *loss);                           
 double conform_param(const conform_case *c, wane_param param, double absent);
 // The extents of a role in a case, as many as the result says.
 uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32_t planes, int64_t extents[4]);
+// The same were the tensor of this type, which chooses between the shapes of a role that has two.
+uint32_t conform_shape_as(const conform_case *c, const wane_role_info *role, wane_dtype dtype, uint32_t planes,
+                          int64_t extents[4]);
 wane_dtype conform_type(const conform_case *c, const wane_role_info *role);
 // How far a role's output may be off, in units of the oracle's scale; 0: not at all.
 double conform_tolerance(wane_role role);

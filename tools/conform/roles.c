@@ -72,10 +72,16 @@ static int64_t extent(const conform_case *c, const char *name, size_t length, ui
 
 uint32_t conform_shape(const conform_case *c, const wane_role_info *role, uint32_t planes, int64_t extents[4])
 {
+    return conform_shape_as(c, role, conform_type(c, role), planes, extents);
+}
+
+uint32_t conform_shape_as(const conform_case *c, const wane_role_info *role, wane_dtype dtype, uint32_t planes,
+                          int64_t extents[4])
+{
     uint32_t rank = c->family && c->family->shape ? c->family->shape(c, role, extents) : 0;
     if (rank) return rank;
     const char *other = strchr(role->shape, '|');
-    bool index = WANE_TYPES_INDEX & 1u << conform_type(c, role);
+    bool index = WANE_TYPES_INDEX & 1u << dtype;
     for (const char *at = other && !index ? other + 1 : role->shape; rank < 4;) {
         size_t length = strcspn(at, ",|");
         extents[rank++] = extent(c, at, length, planes);

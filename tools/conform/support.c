@@ -15,14 +15,16 @@ static void add_operand(wane_loss_desc *desc, wane_operand *operands, const conf
     operand.flags = flags;
     operand.tensor.struct_size = sizeof operand.tensor;
     operand.tensor.dtype = dtype;
-    operand.tensor.rank = conform_shape(c, role, planes, operand.tensor.extents);
+    operand.tensor.rank = conform_shape_as(c, role, dtype, planes, operand.tensor.extents);
     operands[desc->operand_count++] = operand;
 }
 
 static wane_dtype first_type(const wane_role_info *role)
 {
-    uint32_t type = WANE_DTYPE_F32;
-    while (!(role->types & 1u << type)) type++;
+    uint32_t type = WANE_DTYPE_F32, types = role->types;
+    // of two shapes the first is that of indices, under which every other role can be asked for
+    if (strchr(role->shape, '|')) types &= WANE_TYPES_INDEX;
+    while (!(types & 1u << type)) type++;
     return (wane_dtype)type;
 }
 
