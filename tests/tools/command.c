@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-char command_out[65536], command_err[65536];
+char command_out[1 << 20], command_err[65536];
 
 const float command_logits[12] = {1.0f, 2.0f, 3.0f, 4.0f, 0.5f, -0.25f, 0.0f, 2.0f, -1.0f, 5.0f, 0.125f, -3.0f};
 const int64_t command_target[3] = {2, 3, 0};

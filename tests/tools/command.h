@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 // What the last command printed.
-extern char command_out[65536], command_err[65536];
+extern char command_out[1 << 20], command_err[65536];
 
 // Makes an empty folder for this test program and goes there.
 void command_start(const char *name);
