@@ -168,29 +168,3 @@ void eval_print_outputs(const eval_problem *problem)
         }
     }
 }
-
-static const char *const fault_names[8][2] = {
-    {"target out of range", "targets out of range"},
-    {"row with NaN or +inf", "rows with NaN or +inf"},
-    {"row of -inf alone", "rows of -inf alone"},
-    {"", ""},                               // dropped rows are no fault
-    {"bad offset", "bad offsets"},
-    {"bad pair index", "bad pair indices"},
-    {"group with NaN", "groups with NaN"},
-    {"", ""},
-};
-
-void eval_print_faults(const eval_operand *status, bool strict)
-{
-    char text[512] = "";
-    size_t used = 0;
-    for (int64_t i = 0; status && i < status->array.count && i < 8 && used < sizeof text; i++) {
-        int64_t count = tool_array_integer(&status->array, i);
-        const char *name = fault_names[i][count != 1];
-        if (count == 0 || !name[0]) continue;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%" PRId64 " %s", used ? ", " : "", count, name);
-    }
-    if (!used) snprintf(text, sizeof text, "the loss does not say which");
-    if (strict) tool_error("the data has faults: %s", text);
-    else tool_warning("the data has faults: %s", text);
-}

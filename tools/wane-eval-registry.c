@@ -45,7 +45,8 @@ static cJSON *param_json(const wane_param_info *param)
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)length, choice);
         cJSON_AddStringToObject(json, "default", name);
-        cJSON_AddItemToObject(json, "choices", tool_json_split(param->choices, '|'));
+        char choices[128];
+        cJSON_AddItemToObject(json, "choices", tool_json_split(tool_choices(param, choices, sizeof choices), '|'));
     } else {
         cJSON_AddNumberToObject(json, "default", param->standard);
         cJSON_AddNumberToObject(json, "lowest", param->lowest);
@@ -113,24 +114,27 @@ static void print_roles(const wane_loss_info *loss, bool outputs)
 
 static void print_param(const wane_param_info *param)
 {
-    char range[96], standard[48];
+    char range[128], standard[48];
     size_t length = 0;
     const char *choice = tool_choice(param->choices, (uint32_t)param->standard, &length);
     if (param->kind == WANE_KIND_CHOICE && choice) {
         snprintf(standard, sizeof standard, "%.*s", (int)length, choice);
-        snprintf(range, sizeof range, "%s", param->choices);
+        tool_choices(param, range, sizeof range);
     } else {
-        snprintf(standard, sizeof standard, "%.9g", param->standard);
+        // 10 digits: every 32-bit integer in full
+        snprintf(standard, sizeof standard, "%.10g", param->standard);
         bool whole = fabs(param->lowest) > 1e15 && param->highest > 1e15;
         if (whole) snprintf(range, sizeof range, "any");
         else if (param->highest > 1e38)
             snprintf(range, sizeof range, "%s %.9g", param->lowest_excluded ? "above" : "from", param->lowest);
         else
-            snprintf(range, sizeof range, "%c%.9g, %.9g]", param->lowest_excluded ? '(' : '[', param->lowest,
+            snprintf(range, sizeof range, "%c%.10g, %.10g]", param->lowest_excluded ? '(' : '[', param->lowest,
                      param->highest);
     }
-    printf("  %-16s %-8s default %-8s %-14s %s\n", param->name, tool_kind_name(param->kind), standard, range,
+    bool wide = strlen(range) > 17;         // a long list of choices has a line of its own
+    printf("  %-16s %-8s default %-10s %-17s %s\n", param->name, tool_kind_name(param->kind), standard, wide ? "" : range,
            param->meaning);
+    if (wide) printf("  %-16s %s\n", "", range);
 }
 
 static bool has_shape(const wane_loss_info *loss, const char *part)
@@ -138,6 +142,15 @@ static bool has_shape(const wane_loss_info *loss, const char *part)
     const wane_role_info *role;
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
         if (strstr(role->shape, part)) return true;
+    return false;
+}
+
+// Of the gradients, those of tensors that must be there.
+static bool of_required(const wane_loss_info *loss, const wane_role_info *grad)
+{
+    const wane_role_info *role;
+    for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
+        if (strcmp(grad->name + strlen("grad_"), role->name) == 0) return role->need == WANE_NEED_REQUIRED;
     return false;
 }
 
@@ -149,7 +162,7 @@ static void print_example(const wane_loss_info *loss)
         if (role->direction == WANE_DIRECTION_IN && role->need == WANE_NEED_REQUIRED)
             printf(" --in %s=%s.npy", role->name, role->name);
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
-        if (role->role == WANE_ROLE_LOSS || role->direction == WANE_DIRECTION_GRAD)
+        if (role->role == WANE_ROLE_LOSS || (role->direction == WANE_DIRECTION_GRAD && of_required(loss, role)))
             printf(" --out %s=%s.npy", role->name, role->name);
     printf("\n");
 }

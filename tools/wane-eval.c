@@ -150,8 +150,8 @@ static int add_accumulate(eval_problem *problem, const char *text)
 
 static int add_operands(eval_problem *problem, const eval_options *options)
 {
-    // beside those of the options: the loss if nothing is asked for, and the status, which is always wanted
-    problem->operands = calloc((size_t)options->in_count + options->out_count + 2, sizeof *problem->operands);
+    // beside those of the options: the loss if nothing is asked for
+    problem->operands = calloc((size_t)options->in_count + options->out_count + 1, sizeof *problem->operands);
     if (!problem->operands) {
         tool_error("out of memory");
         return TOOL_FAILED;
@@ -162,9 +162,7 @@ static int add_operands(eval_problem *problem, const eval_options *options)
     for (uint32_t i = 0; i < options->accumulate_count && !code; i++)
         code = add_accumulate(problem, options->accumulate[i]);
     const wane_role_info *loss = tool_role_by_id(problem->loss, WANE_ROLE_LOSS);
-    const wane_role_info *status = tool_role_by_id(problem->loss, WANE_ROLE_STATUS);
     if (!code && options->out_count == 0 && loss) add_operand(problem, loss, NULL, true);
-    if (!code && status && !find_operand(problem, WANE_ROLE_STATUS)) add_operand(problem, status, NULL, true);
     return code;
 }
 
@@ -381,8 +379,10 @@ static int compute(tool_session *session, eval_problem *problem, wane_plan *plan
     if (!status) status = run(problem, executable);
     wane_executable_destroy(executable);
     if (status < 0) return report(session, problem, status);
-    if (status == WANE_WARN_DATA) eval_print_faults(find_operand(problem, WANE_ROLE_STATUS), problem->strict);
-    if (status == WANE_WARN_DATA && problem->strict) return TOOL_FAILED;
+    if (status == WANE_WARN_DATA) {
+        (problem->strict ? tool_error : tool_warning)("the data has faults: %s", session->faults);
+        if (problem->strict) return TOOL_FAILED;
+    }
     code = eval_write_outputs(problem);
     if (!code) eval_print_outputs(problem);
     return code;

@@ -37,8 +37,6 @@ int eval_read_inputs(eval_problem *problem);
 int eval_write_outputs(eval_problem *problem);
 // Prints the scalar outputs, and the loss if nothing else was asked for.
 void eval_print_outputs(const eval_problem *problem);
-// Spells out the counts of the output `status` (NULL: the loss has none): a warning, or an error.
-void eval_print_faults(const eval_operand *status, bool strict);
 
 // wane-eval-registry.c
 int eval_list(bool json);

@@ -124,7 +124,7 @@ WANE_API const char *wane_version(void);
 // -1..-99 argument, -100..-199 unsupported, -200..-299 resource, -300..-399 internal.
 typedef enum wane_status {
     WANE_OK = 0,
-    WANE_WARN_DATA = 1,                    // done, but some targets or logits were faulty: see the output `status`
+    WANE_WARN_DATA = 1,                    // done, but some data was faulty: the log and the output `status` count it
 
     WANE_ERROR_NULL_ARGUMENT = -1,         // a pointer or handle that must not be NULL is
     WANE_ERROR_STRUCT = -2,                // struct_size is 0 or too small, or an unknown tail is not zero

@@ -75,8 +75,8 @@ static wane_status check_workspace(const wane_executable *executable, const wane
     wane_status status = wane_struct_check(context, binding, sizeof *binding, sizeof *binding, "workspace");
     if (status) return status;
     if (binding->role)
-        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "workspace", "has role number %d and must have none",
-                         (int)binding->role);
+        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "workspace", "has role %s (number %d) and must have none",
+                         wane_role_name(binding->role), (int)binding->role);
     if (binding->flags || binding->reserved[0] || binding->reserved[1])
         return wane_fail(context, WANE_ERROR_FLAGS, "workspace", "no binding flags or reserved members are known yet");
     status = binding_buffer(executable, binding, "workspace", allow_host, temporary, &workspace->buffer);
@@ -135,6 +135,13 @@ static wane_status check_in_place(wane_context *context, const span *spans, uint
     return WANE_OK;
 }
 
+static wane_status overlap(wane_context *context, const span *output, const span *other)
+{
+    bool own = strncmp(output->name, "grad_", strlen("grad_")) == 0 && strcmp(output->name + strlen("grad_"), other->name) == 0;
+    return wane_fail(context, WANE_ERROR_OVERLAP, output->name, "is written and shares bytes with %s%s", other->name,
+                     own ? "; WANE_OPERAND_IN_PLACE in the plan puts a gradient over its tensor" : "");
+}
+
 // An output must share bytes with nothing, as far as the reach of the views tells.
 static wane_status check_overlaps(const wane_executable *executable, const wane_range *operands, const wane_range *workspace)
 {
@@ -155,8 +162,7 @@ static wane_status check_overlaps(const wane_executable *executable, const wane_
             const span *a = &spans[i], *b = &spans[j];
             if (lies_over(a, b) || lies_over(b, a)) continue;
             if (same_memory(a, b) && (a->written || b->written) && a->begin < b->end && b->begin < a->end)
-                return wane_fail(executable->context, WANE_ERROR_OVERLAP, a->written ? a->name : b->name,
-                                 "is written and shares bytes with %s", a->written ? b->name : a->name);
+                return overlap(executable->context, a->written ? a : b, a->written ? b : a);
         }
     return check_in_place(executable->context, spans, count);
 }
@@ -182,8 +188,8 @@ wane_status wane_args_resolve(const wane_executable *executable, const wane_args
         if (status) return status;
         int index = wane_plan_find(plan, binding->role);
         if (index < 0)
-            return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "bindings", "the plan has no operand of role number %d",
-                             (int)binding->role);
+            return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "bindings", "the plan has no operand of role %s (number %d)",
+                             wane_role_name(binding->role), (int)binding->role);
         const wane_plan_operand *o = &plan->operands[index];
         if (bound[index]) return wane_fail(context, WANE_ERROR_DUPLICATE, o->role->name, "is bound twice");
         bound[index] = true;

@@ -218,6 +218,20 @@ wane_device *wane_device_at(wane_context *context, uint32_t index)
     return device;
 }
 
+// The devices of the backend that the name begins with are those that a user may have meant.
+static wane_status unknown(wane_context *context, const char *name, size_t length)
+{
+    char near[256] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < context->device_count; i++) {
+        const wane_device *device = context->devices[i];
+        if (strlen(device->backend->name) != length || strncmp(device->backend->name, name, length) != 0) continue;
+        if (used < sizeof near) used += (size_t)snprintf(near + used, sizeof near - used, "%s%s", used ? ", " : "one of ", device->id);
+    }
+    return wane_fail(context, WANE_ERROR_NO_DEVICE, "device", "no device is called \"%s\": use auto, cpu, vulkan, opencl, or %s",
+                     name, used ? near : "what wane-info lists");
+}
+
 // Any device of that id, listed or not; looks at no backend but the one that the name begins with.
 static wane_status by_name(wane_context *context, const char *name, wane_device **out)
 {
@@ -239,9 +253,7 @@ static wane_status by_name(wane_context *context, const char *name, wane_device 
             }
         }
     }
-    return wane_fail(context, WANE_ERROR_NO_DEVICE, "device",
-                     "no device is called \"%s\": use auto, cpu, vulkan, vulkan:0, opencl, opencl:0; wane-info lists them",
-                     name);
+    return unknown(context, name, length);
 }
 
 static wane_status choose(wane_context *context, wane_device **out)

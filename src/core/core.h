@@ -256,6 +256,13 @@ void *wane_alloc(wane_context *context, size_t bytes);            // zeroed, 64-
 void wane_free(wane_context *context, void *memory);
 wane_status wane_no_memory(wane_context *context);                // logs and returns HOST_MEMORY
 
+// "(unknown)" for a number that has none.
+const char *wane_role_name(wane_role role);
+const char *wane_param_name(wane_param param);
+// The ways in which data can be faulty, as words of the output `status` count them; "" for a word that tells no fault.
+const char *wane_fault_name(uint32_t word, bool many);
+// Tells the faults of a call's data to the log. Returns WANE_WARN_DATA.
+wane_status wane_warn_data(wane_context *context, const char *faults);
 void wane_log(wane_context *context, wane_log_level level, const char *format, ...);
 // Logs an error and returns it. operand may be NULL.
 wane_status wane_fail(wane_context *context, wane_status status, const char *operand, const char *format, ...);

@@ -43,6 +43,13 @@ wane_status wane_fail(wane_context *context, wane_status status, const char *ope
     return status;
 }
 
+wane_status wane_warn_data(wane_context *context, const char *faults)
+{
+    wane_log_record record = {WANE_LOG_WARNING, WANE_WARN_DATA, 0, NULL, faults};
+    deliver(context, &record);
+    return WANE_WARN_DATA;
+}
+
 wane_status wane_fail_native(wane_context *context, wane_status status, int32_t native, const char *format, ...)
 {
     char text[1024];

@@ -26,8 +26,8 @@ static wane_status read_params(wane_plan *plan, const wane_loss_desc *desc)
         const wane_param_value *value = &desc->params[i];
         const wane_param_info *info = find_param(plan->loss, value->param);
         if (!info)
-            return wane_fail(context, WANE_ERROR_UNKNOWN_PARAM, "params", "%s has no parameter with number %d",
-                             plan->loss->name, (int)value->param);
+            return wane_fail(context, WANE_ERROR_UNKNOWN_PARAM, "params", "%s has no parameter %s (number %d)",
+                             plan->loss->name, wane_param_name(value->param), (int)value->param);
         if (value->reserved)
             return wane_fail(context, WANE_ERROR_STRUCT, info->name, "reserved members must be 0");
         if (plan->given[info->param])
@@ -153,8 +153,8 @@ static wane_status read_operand(wane_plan *plan, const wane_operand *operand)
     if (status) return status;
     const wane_role_info *role = find_role(plan->loss, operand->role);
     if (!role)
-        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "operands", "%s has no role with number %d", plan->loss->name,
-                         (int)operand->role);
+        return wane_fail(context, WANE_ERROR_UNKNOWN_ROLE, "operands", "%s has no role %s (number %d)", plan->loss->name,
+                         wane_role_name(operand->role), (int)operand->role);
     if (wane_plan_find(plan, role->role) >= 0)
         return wane_fail(context, WANE_ERROR_DUPLICATE, role->name, "is given twice");
     uint32_t allowed = role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE | WANE_OPERAND_IN_PLACE
@@ -240,9 +240,15 @@ static wane_status match_operand(wane_plan *plan, named_extent *known, uint32_t 
     uint32_t rank = 1, d = 0;
     for (const char *c = shape; *c; c++) rank += *c == ',';
     if (!strstr(shape, "rows")) extra = 0;
-    if (o->rank != rank + extra && !(o->rank == 0 && strcmp(shape, "1") == 0))
-        return wane_fail(plan->context, WANE_ERROR_RANK, o->role->name, "has rank %u and must be [%s%s]", o->rank, shape,
-                         extra == 1 ? ",rows1" : extra == 2 ? ",rows1,rows2" : "");
+    if (o->rank != rank + extra && !(o->rank == 0 && strcmp(shape, "1") == 0)) {
+        const char *tail = extra == 1 ? ",rows1" : extra == 2 ? ",rows1,rows2" : "", *other = strchr(o->role->shape, '|');
+        if (!other)
+            return wane_fail(plan->context, WANE_ERROR_RANK, o->role->name, "has rank %u and must be [%s%s]", o->rank, shape, tail);
+        return wane_fail(plan->context, WANE_ERROR_RANK, o->role->name,
+                         "has rank %u and type %s and must be [%s%s]: indices (i32, i64) are [%.*s%s], other types [%s%s]",
+                         o->rank, wane_dtype_name(o->dtype), shape, tail, (int)(other - o->role->shape), o->role->shape, tail,
+                         other + 1, tail);
+    }
     for (const char *next = shape; next; d++) {
         char name[16];
         next = next_extent(next, name);

@@ -36,6 +36,24 @@ static const registry_row registry[] = {
 };
 enum { LOSS_COUNT = sizeof registry / sizeof registry[0] };
 
+const char *wane_role_name(wane_role role)
+{
+    switch ((int)role) {
+#define WANE_ROLE(id, NAME, name) case id: return role_##NAME;
+#include "wane/losses.def"
+    }
+    return "(unknown)";
+}
+
+const char *wane_param_name(wane_param param)
+{
+    switch ((int)param) {
+#define WANE_PARAM(id, NAME, name, kind, choices) case id: return param_##NAME;
+#include "wane/losses.def"
+    }
+    return "(unknown)";
+}
+
 const wane_loss_info *wane_loss_at(uint32_t index) { return index < LOSS_COUNT ? &registry[index].info : NULL; }
 
 const wane_loss_info *wane_loss_by_name(const char *name)

@@ -1,6 +1,8 @@
 // run.c - executables, recorders, and run: stage, record, submit, wait.
 #include "core/core.h"
 
+#include <stdio.h>
+
 wane_status wane_executable_create(const wane_plan *plan, wane_executable **out)
 {
     if (out) *out = NULL;
@@ -177,10 +179,14 @@ static wane_status warn_of_data(wane_executable *executable, const wane_range *w
     wane_status status = wane_buffer_read(workspace->buffer, workspace->byte_offset + executable->plan->status_byte, words,
                                           sizeof words);
     if (status) return status;
-    // word 3, dropped rows, is no fault
-    for (int i = 0; i < WANE_STATUS_WORDS; i++)
-        if (words[i] && i != 3) return WANE_WARN_DATA;
-    return WANE_OK;
+    char text[256] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < WANE_STATUS_WORDS; i++) {
+        const char *name = wane_fault_name(i, words[i] != 1);
+        if (words[i] == 0 || !name[0]) continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%u %s", used ? ", " : "", words[i], name);
+    }
+    return used ? wane_warn_data(executable->context, text) : WANE_OK;
 }
 
 static wane_status run_resolved(wane_executable *executable, wane_recorder *recorder, const wane_range *given,

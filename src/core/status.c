@@ -8,12 +8,27 @@ const char *wane_version(void)
     return TEXT(WANE_VERSION_MAJOR) "." TEXT(WANE_VERSION_MINOR) "." TEXT(WANE_VERSION_PATCH);
 }
 
+const char *wane_fault_name(uint32_t word, bool many)
+{
+    static const char *const names[WANE_STATUS_WORDS][2] = {
+        {"bad target or label", "bad targets or labels"},
+        {"row with NaN or infinity", "rows with NaN or infinity"},
+        {"row of -inf alone", "rows of -inf alone"},
+        {"", ""},                               // rows or groups that count for nothing are no fault
+        {"bad offset", "bad offsets"},
+        {"bad pair index", "bad pair indices"},
+        {"group with NaN", "groups with NaN"},
+        {"", ""},
+    };
+    return word < WANE_STATUS_WORDS ? names[word][many] : "";
+}
+
 const char *wane_status_text(wane_status status)
 {
 #define CASE(name, text) case name: return #name ": " text
     switch (status) {
     CASE(WANE_OK, "success");
-    CASE(WANE_WARN_DATA, "done, but some targets or logits were faulty");
+    CASE(WANE_WARN_DATA, "done, but some data was faulty");
     CASE(WANE_ERROR_NULL_ARGUMENT, "a pointer or handle that must not be NULL is");
     CASE(WANE_ERROR_STRUCT, "struct_size is 0 or too small, or an unknown tail is not zero");
     CASE(WANE_ERROR_UNKNOWN_LOSS, "no such loss");

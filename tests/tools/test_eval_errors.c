@@ -59,7 +59,8 @@ static void test_usage(void **state)
     fails(2, "cross_entropy --param temperature=warm" PROBLEM, "\"warm\" is not a number");
     fails(2, "cross_entropy --param temperature=" PROBLEM, "not a number");
     fails(2, "cross_entropy --param temperature=1x" PROBLEM, "not a number");
-    fails(2, "cross_entropy --param reduction=max" PROBLEM, "none|mean|sum");
+    fails(2, "cross_entropy --param reduction=max" PROBLEM, "none|mean|sum\n");
+    fails(2, "cross_entropy --param reduction=group_mean" PROBLEM, "none of its values none|mean|sum\n");
     fails(2, "cross_entropy --dtype f64" PROBLEM, "only bf16");
     fails(2, "cross_entropy --statistics-mask x" PROBLEM, "--statistics-mask");
     fails(2, "cross_entropy --json" PROBLEM, "--list or --describe");
@@ -83,6 +84,7 @@ static void test_devices(void **state)
     fails(3, "cross_entropy --device cuda --in logits=logits.npy --in target=target.npy",
           "no device is called \"cuda\"");
     assert_said("\n  cpu ");
+    fails(3, "cross_entropy --device cpu:mmx --in logits=logits.npy --in target=target.npy", "cpu:generic");
     fails(3, "cross_entropy --device vulkan:99 --in logits=logits.npy --in target=target.npy", "vulkan:99");
     assert_int_equal(
         command_run("WANE_DEVICE=nowhere " EVAL "cross_entropy --in logits=logits.npy --in target=target.npy"), 3);
@@ -103,7 +105,7 @@ static void test_tensors(void **state)
     fails(1, "cross_entropy --device cpu --in target=target.npy", "logits: is required");
     fails(1, "cross_entropy --device cpu --in target=target.npy --in logits=flat.npy", "logits (flat.npy): has rank 1");
     fails(1, "cross_entropy" LOGITS "--in target=four.npy", "target (four.npy): extent 0 (rows) is 4");
-    fails(1, "cross_entropy" LOGITS "--in target=floats.npy", "target (floats.npy): has rank 1 and must be [rows,cols]");
+    fails(1, "cross_entropy" LOGITS "--in target=floats.npy", "target (floats.npy): has rank 1 and type f32 and must be [rows,cols]: indices (i32, i64) are [rows]");
     fails(1, "cross_entropy --device cpu --in target=target.npy --in logits=bytes.npy",
           "logits (bytes.npy): has type u8; it takes f32");
     fails(1, "cross_entropy --in weight=floats.npy" PROBLEM, "weight (floats.npy): extent 0 (cols) is 3");

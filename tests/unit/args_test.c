@@ -374,6 +374,7 @@ static void test_buffer_overlaps(void **state)
         a->byte_offset = 256;
         b->byte_offset = 256 + ROWS * COLS * 4 - 4;
         expect_error(&f->log, WANE_ERROR_OVERLAP, "grad_logits", wane_run(f->executables[i], NULL, &f->p.args));
+        assert_non_null(strstr(f->log.text, "WANE_OPERAND_IN_PLACE"));
         b->byte_offset += 4;
         assert_int_equal(wane_run(f->executables[i], NULL, &f->p.args) & ~WANE_WARN_DATA, WANE_OK);
         a->byte_offset = b->byte_offset = 0;
@@ -589,6 +590,7 @@ static void test_bad_targets(void **state)
             target[1] = bad[k];
             target[3] = -100;               // ignored, which is no fault
             assert_int_equal(wane_run(f->executables[i], NULL, &f->p.args), WANE_WARN_DATA);
+            assert_string_equal(f->log.faults, "1 bad target or label");
             const uint32_t *status = (const uint32_t *)(const void *)test_f32(&f->p, WANE_ROLE_STATUS);
             assert_int_equal(status[0], 1);
             for (int word = 1; word < 8; word++) assert_int_equal(status[word], 0);

@@ -53,6 +53,7 @@ static void test_params(void **state)
         snprintf(what, sizeof what, "parameter %d = %g", rows[i].param, rows[i].value);
         if (rows[i].want) refused(f, rows[i].want, rows[i].operand, what);
         else accepted(f, what);
+        if (rows[i].param == WANE_PARAM_TAU) assert_non_null(strstr(f->log.text, "no parameter tau"));
         uint32_t mask = 99;
         wane_status status = wane_statistics_need(f->context, &p->desc, &mask);
         assert_int_equal(status, rows[i].want);

@@ -12,6 +12,7 @@
 void test_log_take(void *user, const wane_log_record *record)
 {
     test_log *log = user;
+    if (record->status == WANE_WARN_DATA) snprintf(log->faults, sizeof log->faults, "%s", record->text);
     if (record->level != WANE_LOG_ERROR) return;
     log->count++;
     log->status = record->status;

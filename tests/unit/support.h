@@ -19,6 +19,7 @@ typedef struct test_log {
     uint32_t count;                         // errors since test_log_clear
     wane_status status;                     // of the last one
     char operand[64], text[1024];
+    char faults[256];                       // the last warning of faulty data
 } test_log;
 
 void test_log_take(void *user, const wane_log_record *record);   // the context's log

@@ -51,6 +51,15 @@ const char *tool_choice(const char *choices, uint32_t index, size_t *length)
     return at;
 }
 
+const char *tool_choices(const wane_param_info *param, char *text, size_t size)
+{
+    size_t used = 0, length;
+    const char *name;
+    for (uint32_t i = (uint32_t)param->lowest; i <= param->highest && (name = tool_choice(param->choices, i, &length)); i++)
+        if (used < size) used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? "|" : "", (int)length, name);
+    return text;
+}
+
 static const wane_param_info *find_param(const wane_loss_info *loss, const char *name, size_t length)
 {
     const wane_param_info *param;
@@ -66,12 +75,13 @@ static bool read_choice(const wane_param_info *param, const char *value, double 
 {
     const char *name;
     size_t length;
-    for (uint32_t i = 0; (name = tool_choice(param->choices, i, &length)) != NULL; i++)
+    for (uint32_t i = (uint32_t)param->lowest; i <= param->highest && (name = tool_choice(param->choices, i, &length)); i++)
         if (strlen(value) == length && strncmp(value, name, length) == 0) {
             *out = i;
             return true;
         }
-    tool_error("%s: \"%s\" is none of its values %s", param->name, value, param->choices);
+    char choices[128];
+    tool_error("%s: \"%s\" is none of its values %s", param->name, value, tool_choices(param, choices, sizeof choices));
     return false;
 }
 

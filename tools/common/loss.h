@@ -19,6 +19,8 @@ double tool_param_value(const wane_loss_info *loss, wane_param param, const wane
                         double absent);
 // The i-th of "none|mean|sum", as a length; NULL past the end.
 const char *tool_choice(const char *choices, uint32_t index, size_t *length);
+// Those that this loss takes, "none|mean|sum", in `text`. Returns text.
+const char *tool_choices(const wane_param_info *param, char *text, size_t size);
 
 const char *tool_direction_name(int direction);   // "in", "out", "grad", "state"
 const char *tool_kind_name(int kind);             // "real", "integer", "choice"

@@ -57,8 +57,9 @@ static void keep(void *user, const wane_log_record *record)
             snprintf(session->text, sizeof session->text, "%s (code %d)", record->text, (int)record->native_code);
         else
             snprintf(session->text, sizeof session->text, "%s", record->text);
-    } else if (record->level == WANE_LOG_WARNING && record->status != WANE_WARN_DATA) {
-        // Faults in the data are spelled out by who knows the counts.
+    } else if (record->status == WANE_WARN_DATA) {
+        snprintf(session->faults, sizeof session->faults, "%s", record->text);
+    } else if (record->level == WANE_LOG_WARNING) {
         tool_warning("%s%s%s", record->operand ? record->operand : "", record->operand ? ": " : "", record->text);
     }
 }

@@ -26,6 +26,7 @@ typedef struct tool_session {
     wane_status status;
     char operand[64];
     char text[1024];
+    char faults[256];                       // of the data of the last call that returned WANE_WARN_DATA
 } tool_session;
 
 // Makes a context. desc may be NULL or say what differs from the default; its log is the session's. Returns an exit
