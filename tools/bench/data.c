@@ -1,44 +1,61 @@
-// data.c - see bench.h.
+// data.c - numbers by role and index, the same on every machine.
 #include "bench.h"
 
 #include "common/half.h"
 
 #include <string.h>
 
-static uint64_t mix(uint64_t z)
+uint64_t bench_mix(wane_role role, int64_t index)
 {
     // splitmix64, https://prng.di.unimi.it/splitmix64.c
+    uint64_t z = ((uint64_t)role << 40) + (uint64_t)(index + 1) * 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
 }
 
-static void put(wane_dtype dtype, void *data, int64_t at, float value)
+double bench_uniform(wane_role role, int64_t index, double low, double high)
 {
-    uint16_t half = dtype == WANE_DTYPE_F16 ? tool_f16_of_f32(value) : tool_bf16_of_f32(value);
-    if (dtype == WANE_DTYPE_F32) ((float *)data)[at] = value;
-    else ((uint16_t *)data)[at] = half;
+    return low + (double)(bench_mix(role, index) >> 40) * (high - low) / 16777216.0;
 }
 
-void bench_fill(wane_dtype dtype, void *logits, int64_t *target, int64_t rows, int64_t cols)
+double bench_value(const bench_work *work, wane_role role, int64_t index)
 {
-    for (int64_t row = 0; row < rows; row++) {
-        uint64_t state = mix((uint64_t)row + 1);
-        target[row] = (int64_t)(mix(state) % (uint64_t)cols);
-        for (int64_t col = 0; col < cols; col++) {
-            state += 0x9e3779b97f4a7c15u;
-            put(dtype, logits, row * cols + col, (float)(mix(state) >> 40) * (8.0f / 16777216.0f) - 4.0f);
-        }
+    const bench_tensor *t = &work->tensors[role];
+    if (t->shape.dtype == WANE_DTYPE_I32 || t->shape.dtype == WANE_DTYPE_I64)
+        return (double)(bench_mix(role, index) % (uint64_t)bench_extent(&work->extents, "cols"));
+    bool logits = role == WANE_ROLE_LOGITS || role == WANE_ROLE_TEACHER_LOGITS;
+    return logits ? bench_uniform(role, index, -4, 4) : bench_uniform(role, index, 0, 1);
+}
+
+static bool put(int dtype, void *data, int64_t at, double value)
+{
+    switch (dtype) {
+    case WANE_DTYPE_F32: ((float *)data)[at] = (float)value; return true;
+    case WANE_DTYPE_F16: ((uint16_t *)data)[at] = tool_f16_of_f32((float)value); return true;
+    case WANE_DTYPE_BF16: ((uint16_t *)data)[at] = tool_bf16_of_f32((float)value); return true;
+    case WANE_DTYPE_I32: ((int32_t *)data)[at] = (int32_t)value; return true;
+    case WANE_DTYPE_I64: ((int64_t *)data)[at] = (int64_t)value; return true;
+    default: return false;
     }
 }
 
-void bench_widen(wane_dtype dtype, const void *from, double *to, int64_t count)
+bool bench_fill(const bench_work *work, const bench_tensor *tensor, void *data)
 {
-    const float *words = from;
-    const uint16_t *halves = from;
-    for (int64_t i = 0; i < count; i++) {
-        if (dtype == WANE_DTYPE_F32) to[i] = (double)words[i];
-        else if (dtype == WANE_DTYPE_F16) to[i] = (double)tool_f32_of_f16(halves[i]);
-        else to[i] = (double)tool_f32_of_bf16(halves[i]);
+    double (*value)(const bench_work *, wane_role, int64_t) = work->options->family->value;
+    if (!value) value = bench_value;
+    for (int64_t i = 0; i < tensor->shape.count; i++)
+        if (!put(tensor->shape.dtype, data, i, value(work, tensor->role->role, i))) return false;
+    return true;
+}
+
+double bench_widen(int dtype, const void *from, int64_t index)
+{
+    switch (dtype) {
+    case WANE_DTYPE_F32: return (double)((const float *)from)[index];
+    case WANE_DTYPE_F16: return (double)tool_f32_of_f16(((const uint16_t *)from)[index]);
+    case WANE_DTYPE_BF16: return (double)tool_f32_of_bf16(((const uint16_t *)from)[index]);
+    case WANE_DTYPE_I32: return (double)((const int32_t *)from)[index];
+    default: return (double)((const int64_t *)from)[index];
     }
 }

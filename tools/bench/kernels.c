@@ -17,6 +17,9 @@
 #define Q2 0.041668389f
 #define Q3 0.0083687454f
 #define Q4 0.0013814538f
+// log1p(e) / e for e in 0..1, within 3e-8.
+static const float LOG1P[9] = {0.99999997f, -0.49999502f, 0.33319271f, -0.24844370f, 0.19111431f, -0.13674770f, 0.078361668f,
+                               -0.029588507f, 0.0052534578f};
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW -2.12194440e-4f
 #define LOG2_E 1.44269504f
@@ -62,6 +65,28 @@ static float exp_plain(const float *x, uint64_t count)
         }
     float all = 0;
     for (int k = 0; k < 16; k++) all += sum[k];
+    return all;
+}
+
+// log1p(e), e = exp(x) <= 1, and the slope e / (1 + e): one exponential, one division, one polynomial.
+static float link_plain(const float *x, uint64_t count)
+{
+    float value[16] = {0}, slope[16] = {0};
+    for (uint64_t i = 0; i < count; i += 16)
+        for (int k = 0; k < 16; k++) {
+            float t = x[(i + (uint64_t)k) % BENCH_EXPS];
+            float n = (t * LOG2_E + 12582912.0f) - 12582912.0f, r = t - n * LN2_HIGH - n * LN2_LOW;
+            float p = 1 + (r + r * r * (Q0 + r * (Q1 + r * (Q2 + r * (Q3 + r * Q4)))));
+            int32_t bits = (int32_t)((uint32_t)((int32_t)n + 127) << 23);
+            float scale;
+            memcpy(&scale, &bits, 4);
+            float e = p * scale, l = LOG1P[8];
+            for (int d = 7; d >= 0; d--) l = l * e + LOG1P[d];
+            value[k] += l * e;
+            slope[k] += e / (1 + e);
+        }
+    float all = 0;
+    for (int k = 0; k < 16; k++) all += value[k] + slope[k];
     return all;
 }
 
@@ -193,6 +218,58 @@ AVX512 static float exp_avx512(const float *x, uint64_t count)
     return _mm512_reduce_add_ps(sum[0]);
 }
 
+AVX2 static float link_avx2(const float *x, uint64_t count)
+{
+    __m256 value = _mm256_setzero_ps(), slope = value, one = _mm256_set1_ps(1);
+    for (uint64_t i = 0; i < count; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i % BENCH_EXPS);
+        __m256 n = _mm256_round_ps(_mm256_mul_ps(v, _mm256_set1_ps(LOG2_E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN2_LOW), _mm256_fnmadd_ps(n, _mm256_set1_ps(LN2_HIGH), v));
+        __m256 p = _mm256_fmadd_ps(r, _mm256_set1_ps(Q4), _mm256_set1_ps(Q3));
+        p = _mm256_fmadd_ps(r, p, _mm256_set1_ps(Q2));
+        p = _mm256_fmadd_ps(r, p, _mm256_set1_ps(Q1));
+        p = _mm256_fmadd_ps(r, p, _mm256_set1_ps(Q0));
+        p = _mm256_fmadd_ps(r, _mm256_fmadd_ps(r, p, one), one);
+        __m256 e = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)));
+        __m256 l = _mm256_set1_ps(LOG1P[8]);
+        for (int d = 7; d >= 0; d--) l = _mm256_fmadd_ps(l, e, _mm256_set1_ps(LOG1P[d]));
+        value = _mm256_fmadd_ps(l, e, value);
+        slope = _mm256_add_ps(slope, _mm256_div_ps(e, _mm256_add_ps(one, e)));
+    }
+    return _mm256_cvtss_f32(_mm256_add_ps(value, slope));
+}
+
+AVX512 static float link_avx512(const float *x, uint64_t count)
+{
+    __m512 value = _mm512_setzero_ps(), slope = value, one = _mm512_set1_ps(1);
+    for (uint64_t i = 0; i < count; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i % BENCH_EXPS);
+        __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(v, _mm512_set1_ps(LOG2_E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN2_LOW), _mm512_fnmadd_ps(n, _mm512_set1_ps(LN2_HIGH), v));
+        __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(Q3), _mm512_set1_ps(Q2));
+        p = _mm512_fmadd_ps(r, p, _mm512_set1_ps(Q1));
+        p = _mm512_fmadd_ps(r, p, _mm512_set1_ps(Q0));
+        p = _mm512_fmadd_ps(r, _mm512_fmadd_ps(r, p, one), one);
+        __m512 e = _mm512_scalef_ps(p, n);
+        __m512 l = _mm512_set1_ps(LOG1P[8]);
+        for (int d = 7; d >= 0; d--) l = _mm512_fmadd_ps(l, e, _mm512_set1_ps(LOG1P[d]));
+        value = _mm512_fmadd_ps(l, e, value);
+        slope = _mm512_add_ps(slope, _mm512_div_ps(e, _mm512_add_ps(one, e)));
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(value, slope));
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static float dot_avx512(uint64_t count)
+{
+    __m512 sum[12];
+    __m512bh half = (__m512bh)_mm512_set1_epi32(0x3f003f00);
+    for (int k = 0; k < 12; k++) sum[k] = _mm512_set1_ps((float)k);
+    for (uint64_t i = 0; i < count; i += 384)
+        for (int k = 0; k < 12; k++) sum[k] = _mm512_dpbf16_ps(sum[k], half, half);
+    for (int k = 1; k < 12; k++) sum[0] = _mm512_add_ps(sum[0], sum[k]);
+    return _mm512_reduce_add_ps(sum[0]);
+}
+
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static bool has_avx512(void)
 {
@@ -251,4 +328,22 @@ float bench_exp(const float *x, uint64_t count)
     if (has_avx2()) return exp_avx2(x, count);
 #endif
     return exp_plain(x, count);
+}
+
+float bench_link(const float *x, uint64_t count)
+{
+#ifdef BENCH_X86
+    if (has_avx512()) return link_avx512(x, count);
+    if (has_avx2()) return link_avx2(x, count);
+#endif
+    return link_plain(x, count);
+}
+
+float bench_dot(uint64_t count)
+{
+#ifdef BENCH_X86
+    if (__builtin_cpu_supports("avx512bf16")) return count ? dot_avx512(count) : 1;
+#endif
+    (void)count;
+    return 0;
 }

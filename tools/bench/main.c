@@ -11,67 +11,86 @@
 #include <unistd.h>
 
 static const char help_text[] =
-    "usage: wane-bench [--device D] [--op LOSS] [--shape rows=R,cols=C]... [--dtype T]\n"
+    "usage: wane-bench [--device D] [--op LOSS] [--shape NAME=N,...]... [--dtype T]\n"
     "                  [--param NAME=VALUE]... [--threads N] [--seconds S] [--cache hot|cold|both] [--json FILE]\n"
-    "                  [--quick]\n"
+    "                  [--tuning FILE] [--quick]\n"
+    "       wane-bench [--device D] [--threads N] [--seconds S] --tune FILE\n"
     "\n"
-    "Times forward, backward from saved statistics, both fused, and fused in place. Each round runs them and the\n"
-    "references in rotated order: reading and copying as many bytes on the CPU, plainly and past the caches;\n"
-    "multiply-adds and exponentials in registers. Ratios are taken within a round, because a machine's speed drifts.\n"
-    "GB/s count the bytes that have to move: each input read once, each output written once.\n"
+    "Times a loss: forward, and with gradients; of rows of logits and linear heads also backward from saved statistics, of\n"
+    "rows of logits in place too. Each round runs these and the references in rotated order: reading and copying as many\n"
+    "bytes as the largest input has on the CPU, plainly and past the caches; multiply-adds and exponentials in registers;\n"
+    "for products those of OpenBLAS, if libopenblas.so.0 is there; for pairs what a logistic pair costs. Ratios are taken\n"
+    "within a round, because a machine's speed drifts. GB/s count the bytes that have to move: each input read once, each\n"
+    "output written once.\n"
     "\n"
     "  --device D       auto, cpu, cpu:avx2, vulkan, vulkan:0, opencl, opencl:0 ... (default: auto)\n"
-    "  --op LOSS        a loss of a row of logits; wane-eval --list names them (default: cross_entropy)\n"
-    "  --shape S        rows=4096,cols=32768; may be given many times (default: three shapes, 512 MiB in f32)\n"
-    "  --dtype T        type of logits and gradient: f32, f16, bf16\n"
+    "  --op LOSS        wane-eval --list names them (default: cross_entropy)\n"
+    "  --shape S        of rows of logits rows=4096,cols=32768; of linear heads also dim=768; of contrastive losses rows,\n"
+    "                   dim and, if another number, cols; of ranking items, and groups or pairs. May be given many times\n"
+    "                   (default: some that are typical)\n"
+    "  --dtype T        of logits, inputs, scores and their gradients: f32, f16, bf16\n"
     "  --param N=V      a parameter, as for wane-eval\n"
     "  --threads N      of the CPU, for the loss and the references (default: as many as this process may use)\n"
     "  --seconds S      time for each line of the table at the least, besides 20 rounds (default: 1)\n"
     "  --cache C        hot: caches as the call before left them; cold: flushed before each call; both (default: hot,\n"
     "                   and cold too for what is smaller than four times the last cache)\n"
     "  --json FILE      all figures as an object; - is standard output, instead of the table\n"
+    "  --tuning FILE    a record of the device to plan by\n"
+    "  --tune FILE      measures which choices suit the device best, and writes a record of them\n"
     "  --quick          a small shape and three rounds: does it run at all\n"
     "  --help           this text\n"
     "  --version        the version of the library\n"
     "\n"
-    "of read, of copy, of nt: GB/s over those of reading, copying, and copying past the caches. of roof: the least time\n"
-    "that the references allow - the longest of the bytes at the speed of reading (or of the better copy, if a gradient\n"
-    "is written), the multiply-adds, and one exponential a logit - over the time taken. extra: the plan's workspace and\n"
-    "the host memory that the library took, and that by rows. On a GPU the loss works in buffers of the device, times\n"
+    "of read, of copy, ...: the rate over that of a reference, both of bytes, or of flops (products: the three of a linear\n"
+    "head; product: the first of them), or exponentials. of roof: the least time that the references allow - the longest\n"
+    "of the bytes at the speed of reading (or of the better copy, if a gradient is written), of the multiply-adds, of one\n"
+    "exponential a logit, of one logistic pair for each pair of a better and a worse item - over the time taken. extra: the\n"
+    "plan's workspace and the host memory that the library took. On a GPU the loss works in buffers of the device, times\n"
     "are wall-clock with submission and waiting, and the references are still the CPU's.\n"
-    "error: of the fused call, over four of the rows, against formulas in double precision: of a row's loss, relative\n"
-    "to 1 or itself, and of a gradient, relative to the row's largest entry.\n"
+    "error: of the fused call against formulas in double precision, over four of the rows, or where rows are not apart\n"
+    "over a smaller problem: of values relative to 1 or themselves, of a gradient to the largest entry (of a row).\n"
     "Exit code: 0; 1 on failure, 2 for wrong usage, 3 if there is no such device.\n";
-
-typedef struct shape {
-    int64_t rows, cols;
-} shape;
 
 enum { SHAPES_MOST = 64 };
 
 typedef struct shapes {
     uint32_t count;
-    shape list[SHAPES_MOST];
+    tool_extents list[SHAPES_MOST];
 } shapes;
 
-// "rows=4096,cols=32768" in any order.
-static bool read_shape(const char *text, shape *out)
+static bool is_named(const char *list, const char *name, size_t length)
 {
-    *out = (shape){0, 0};
+    for (const char *at = list; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] == ','))
+        if (strcspn(at, ",") == length && strncmp(at, name, length) == 0) return true;
+    return false;
+}
+
+// "rows=4096,cols=32768" in any order.
+static bool read_shape(const char *text, const bench_family *family, tool_extents *out)
+{
+    memset(out, 0, sizeof *out);
     const char *at = text;
     while (*at) {
-        int64_t *value = strncmp(at, "rows=", 5) == 0 ? &out->rows : strncmp(at, "cols=", 5) == 0 ? &out->cols : NULL;
-        char *end = NULL;
-        if (!value) break;
+        size_t length = strcspn(at, "=");
+        if (at[length] != '=' || !is_named(family->extents, at, length)) break;
+        char name[32], *end = NULL;
+        snprintf(name, sizeof name, "%.*s", (int)length, at);
         errno = 0;
-        *value = strtoll(at + 5, &end, 10);
-        if (errno || end == at + 5 || *value < 1 || *value > INT32_MAX) break;
+        long long value = strtoll(at + length + 1, &end, 10);
+        if (errno || end == at + length + 1 || value < 1 || value > INT32_MAX) break;
+        bench_set_extent(out, name, value);
         at = end + (*end == ',' && end[1]);
         if (at == end && *end) break;
     }
-    if (!*at && out->rows && out->cols) return true;
-    tool_error("--shape %s: write rows=4096,cols=32768, both from 1 to 2147483647", text);
-    return false;
+    bool good = !*at && *text;
+    if (good && family->complete) family->complete(out);
+    for (const char *name = family->extents; good && *name; name += strcspn(name, ",") + (name[strcspn(name, ",")] == ',')) {
+        char one[32];
+        snprintf(one, sizeof one, "%.*s", (int)strcspn(name, ","), name);
+        good = bench_extent(out, one) > 0;
+    }
+    if (!good) tool_error("--shape %s: write %s, each from 1 to 2147483647", text, family->shapes[1]);
+    return good;
 }
 
 static bool read_number(const char *option, const char *text, double low, double high, double *out)
@@ -95,10 +114,15 @@ static bool read_dtype(const char *text, bench_options *options)
 static bool read_op(const char *text, bench_options *options)
 {
     options->loss = tool_loss(text);
-    if (!options->loss) return false;
-    if (strcmp(options->loss->family, "softmax") == 0) return true;
-    tool_error("--op %s: only losses of the softmax family are timed yet", text);
-    return false;
+    return options->loss != NULL;
+}
+
+static bool find_family(bench_options *options)
+{
+    for (uint32_t i = 0; bench_families[i]; i++)
+        if (strcmp(bench_families[i]->name, options->loss->family) == 0) options->family = bench_families[i];
+    if (!options->family) tool_error("--op %s: losses of the family %s are not timed yet", options->loss->name, options->loss->family);
+    return options->family != NULL;
 }
 
 static bool read_cache(const char *text, bench_options *options)
@@ -119,14 +143,15 @@ static bool read_params(bench_options *options, char *const *texts, uint32_t cou
     return true;
 }
 
-static int run_state(bench_work *work, bench_team *team, const bench_options *options, bool cold, cJSON *results)
+static int run_state(bench_work *work, bench_memory *memory, bench_team *team, bool cold, cJSON *results)
 {
+    const bench_options *options = work->options;
     bench_result result;
-    int code = bench_measure(work, team, options, cold, &result);
-    if (!code) code = bench_accuracy(work, options, &result);
-    if (!code && results) cJSON_AddItemToArray(results, bench_json(work, options, &result));
+    int code = bench_measure(work, team, cold, &result);
+    if (!code) code = bench_accuracy(work, memory, &result);
+    if (!code && results) cJSON_AddItemToArray(results, bench_json(work, &result));
     if (!code && !(options->json && strcmp(options->json, "-") == 0)) {
-        bench_print(work, options, &result);
+        bench_print(work, &result);
         fflush(stdout);
     }
     bench_result_free(&result);
@@ -134,16 +159,17 @@ static int run_state(bench_work *work, bench_team *team, const bench_options *op
 }
 
 static int run_shape(tool_session *session, bench_memory *memory, wane_device *device, bench_team *team,
-                     const bench_options *options, shape s, cJSON *results)
+                     const bench_options *options, const tool_extents *extents, cJSON *results)
 {
     bench_work work;
-    bench_progress("%lld x %lld: data and plans", (long long)s.rows, (long long)s.cols);
-    int code = bench_work_make(&work, session, memory, device, options, s.rows, s.cols);
+    char shape[96];
+    bench_progress("%s: data and plans", bench_extents_text(extents, shape));
+    int code = bench_work_make(&work, session, memory, device, options, extents);
     bench_progress(NULL);
-    bool small = 2 * (uint64_t)s.rows * work.row_bytes < 4 * (uint64_t)bench_cache_bytes();
+    bool small = work.bulk && 2 * (uint64_t)work.bulk->shape.bytes < 4 * (uint64_t)bench_cache_bytes();
     bool hot = options->hot || !options->cold, cold = options->cold || (!options->hot && small && !options->quick);
-    if (!code && hot) code = run_state(&work, team, options, false, results);
-    if (!code && cold) code = run_state(&work, team, options, true, results);
+    if (!code && hot) code = run_state(&work, memory, team, false, results);
+    if (!code && cold) code = run_state(&work, memory, team, true, results);
     bench_work_free(&work);
     return code;
 }
@@ -170,7 +196,7 @@ static int run_all(tool_session *session, bench_memory *memory, wane_device *dev
     bench_team *team = bench_team_make(options->threads);
     int code = team ? TOOL_OK : TOOL_FAILED;
     for (uint32_t i = 0; i < todo->count && !code; i++)
-        code = run_shape(session, memory, device, team, options, todo->list[i], results);
+        code = run_shape(session, memory, device, team, options, &todo->list[i], results);
     bench_team_free(team);
     if (!code && json) return tool_json_print(json, file);
     cJSON_Delete(json);
@@ -204,6 +230,18 @@ static int run(const bench_options *options, const shapes *todo)
     return code;
 }
 
+// The shapes that were given, or the family's own.
+static bool read_shapes(const bench_options *options, char *const *texts, uint32_t count, shapes *out)
+{
+    out->count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!read_shape(texts[i], options->family, &out->list[out->count++])) return false;
+    const char *const *own = options->family->shapes;
+    for (uint32_t i = options->quick ? 0 : 1; !count && own[i] && out->count <= (options->quick ? 0 : SHAPES_MOST); i++)
+        if (!read_shape(own[i], options->family, &out->list[out->count++])) return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -215,12 +253,12 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
+    static shapes todo;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     bench_options options = {.threads = cpus > 0 ? (uint32_t)cpus : 1, .seconds = 1, .rounds = 20,
                              .dtype = WANE_DTYPE_F32, .loss = wane_loss_by_id(WANE_LOSS_CROSS_ENTROPY)};
-    shapes todo = {0, {{0, 0}}};
-    char *params[BENCH_PARAMS];
-    uint32_t param_count = 0;
+    char *params[BENCH_PARAMS], *texts[SHAPES_MOST];
+    uint32_t param_count = 0, text_count = 0;
     double threads = options.threads;
     tool_begin("wane-bench");
     bool good = true;
@@ -228,7 +266,7 @@ int main(int argc, char **argv)
         switch (c) {
         case 'd': options.device = optarg; break;
         case 'o': good = read_op(optarg, &options); break;
-        case 's': good = todo.count < SHAPES_MOST && read_shape(optarg, &todo.list[todo.count++]); break;
+        case 's': good = text_count < SHAPES_MOST; if (good) texts[text_count++] = optarg; break;
         case 't': good = read_dtype(optarg, &options); break;
         case 'p': good = param_count < BENCH_PARAMS; if (good) params[param_count++] = optarg; break;
         case 'n': good = read_number("threads", optarg, 1, 1024, &threads); break;
@@ -245,10 +283,10 @@ int main(int argc, char **argv)
         tool_error("unexpected argument \"%s\"", argv[optind]);
         good = false;
     }
-    if (!good || !read_params(&options, params, param_count)) return tool_usage();
+    if (!good || !find_family(&options) || !read_params(&options, params, param_count)
+        || !read_shapes(&options, texts, text_count, &todo))
+        return tool_usage();
     options.threads = (uint32_t)threads;
     if (options.quick) options.rounds = 3, options.seconds = 0;
-    if (!todo.count && options.quick) todo = (shapes){1, {{64, 1000}}};
-    else if (!todo.count) todo = (shapes){3, {{4096, 32768}, {1024, 131072}, {512, 262144}}};
     return tool_end(run(&options, &todo));
 }

@@ -22,8 +22,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Sorts the values in place.
-static bench_spread spread_of(double *values, uint32_t count)
+bench_spread bench_spread_of(double *values, uint32_t count)
 {
     qsort(values, count, sizeof *values, compare);
     bench_spread s;
@@ -33,34 +32,49 @@ static bench_spread spread_of(double *values, uint32_t count)
     return s;
 }
 
-static bench_provider *add_reference(bench_result *result, const char *name, bench_reference reference)
-{
-    bench_provider *p = &result->providers[result->provider_count++];
-    p->name = name;
-    p->is_reference = true;
-    p->reference = reference;
-    return p;
-}
+// ---- who runs ----
 
-static void list_providers(const bench_work *work, const bench_options *options, bench_result *result)
+static bool is_product(bench_reference reference) { return reference == BENCH_PRODUCT || reference == BENCH_PRODUCTS; }
+
+static bool exists(const bench_work *work, bench_reference reference)
 {
-    static const char *const modes[] = {"forward", "backward", "fused", "in place"};
-    double matrix = (double)work->rows * (double)work->row_bytes, logits = (double)work->rows * (double)work->cols;
-    add_reference(result, "read", BENCH_READ)->bytes = matrix;
-    add_reference(result, "copy", BENCH_COPY)->bytes = 2 * matrix;
-    if (bench_reference_exists(BENCH_NT_COPY)) add_reference(result, "nt copy", BENCH_NT_COPY)->bytes = 2 * matrix;
-    add_reference(result, "fma", BENCH_FMA)->flops = 2.0 * BENCH_FMA_COUNT * options->threads;
-    add_reference(result, "exp", BENCH_EXP)->exps = (double)BENCH_EXP_COUNT * options->threads;
-    for (int i = 0; i < BENCH_MODES; i++) {
-        bench_provider *p = &result->providers[result->provider_count++];
-        p->name = modes[i];
-        p->mode = (bench_mode)i;
-        p->reads_only = i == BENCH_FORWARD;
-        p->bytes = (double)work->calls[i].info.minimal_bytes;
-        p->flops = (double)work->calls[i].info.flops;
-        p->exps = logits;
+    const bench_options *options = work->options;
+    switch (reference) {
+    case BENCH_READ: case BENCH_COPY: case BENCH_FMA: case BENCH_EXP: return true;
+    case BENCH_NT_COPY: return bench_copy_past_cache(NULL, NULL, 0);
+    case BENCH_DOT: return options->dtype == WANE_DTYPE_BF16 && options->family->rate == BENCH_FLOPS && bench_dot(0) > 0;
+    case BENCH_LINK: return options->family->references >> reference & 1;
+    default: return work->blas != NULL;
     }
 }
+
+static void add_reference(const bench_work *work, bench_reference reference, bench_result *result)
+{
+    bench_provider *p = &result->providers[result->provider_count++];
+    double bulk = (double)work->bulk->shape.bytes, threads = work->options->threads;
+    double product = 2.0 * (double)bench_extent(&work->extents, "rows") * (double)bench_extent(&work->extents, "cols")
+                   * (double)bench_extent(&work->extents, "dim");
+    const double amounts[BENCH_REFERENCES] = {bulk, 2 * bulk, 2 * bulk, 2 * BENCH_FMA_COUNT * threads, 2 * BENCH_FMA_COUNT * threads,
+                                              BENCH_EXP_COUNT * threads, BENCH_EXP_COUNT * threads, product, 3 * product};
+    p->name = bench_references[reference].name;
+    p->reference = reference;
+    p->amount[bench_references[reference].unit] = amounts[reference];
+}
+
+static void list_providers(const bench_work *work, bench_result *result)
+{
+    for (int r = 0; r < BENCH_REFERENCES; r++)
+        if (exists(work, (bench_reference)r)) add_reference(work, (bench_reference)r, result);
+    for (int i = 0; i < BENCH_MODES && work->calls[i].mode; i++) {
+        bench_provider *p = &result->providers[result->provider_count++];
+        p->name = work->calls[i].mode->name;
+        p->call = &work->calls[i];
+        work->options->family->costs(work, p->call->mode, p->amount);
+        p->amount[BENCH_BYTES] = (double)p->call->info.minimal_bytes;
+    }
+}
+
+// ---- rounds ----
 
 // More than the last level of the caches holds, four times over.
 static void flush_caches(bench_team *team, unsigned char *junk, size_t bytes)
@@ -70,38 +84,51 @@ static void flush_caches(bench_team *team, unsigned char *junk, size_t bytes)
 
 static int run_once(bench_work *work, bench_team *team, const bench_provider *p, double *seconds)
 {
-    size_t bytes = (size_t)work->rows * work->row_bytes;
     double spent = 0;
     uint32_t repeats = 0;
     int code = TOOL_OK;
     do {
         if (work->junk) flush_caches(team, work->junk, work->junk_bytes);
         double start = bench_now();
-        if (p->is_reference) {
-            spent += bench_refer(team, p->reference, work->logits.host, work->copy, bytes);
-        } else {
-            code = bench_work_run(work, p->mode);
+        if (p->call) {
+            code = bench_work_run(work, p->call);
             spent += bench_now() - start;
+        } else if (is_product(p->reference)) {
+            spent += bench_blas_run(work->blas, p->reference);
+        } else {
+            spent += bench_refer(team, p->reference, work->bulk_host, work->copy, work->bulk->shape.bytes);
         }
     } while (++repeats < REPEATS_MOST && !code && spent < least_seconds);
     *seconds = spent / repeats;
     return code;
 }
 
-// The sampled rows of the gradient and the loss, after a fused call.
-static int take_sample(bench_work *work, unsigned char *sample)
+// FNV-1a over the head and the tail of what the fused call writes.
+static int take_sample(bench_work *work, uint64_t *sample)
 {
-    uint64_t bytes = work->row_bytes;
-    int code = bench_work_run(work, BENCH_FUSED);
-    for (uint64_t i = 0; i < BENCH_SAMPLES && !code; i++)
-        code = bench_work_read(work, &work->grad, (uint64_t)work->sample_rows[i] * bytes, sample + i * bytes, bytes);
-    if (!code) code = bench_work_read(work, &work->loss, 0, sample + BENCH_SAMPLES * bytes, 4);
+    enum { PART = 1 << 20 };
+    const bench_call *call = bench_work_fused(work);
+    unsigned char *part = malloc(PART);
+    int code = part ? bench_work_run(work, call) : TOOL_FAILED;
+    *sample = 0xcbf29ce484222325u;
+    for (int r = 0; r < BENCH_ROLES && !code; r++) {
+        const bench_tensor *t = &work->tensors[r];
+        if (!t->role || !(call->mode->outputs >> r & 1)) continue;
+        uint64_t bytes = t->shape.bytes, size = bytes < PART ? bytes : PART;
+        for (int end = 0; end < 2 && !code; end++) {
+            code = bench_work_read(work, &t->place, end ? bytes - size : 0, part, size);
+            for (uint64_t i = 0; i < size; i++) *sample = (*sample ^ part[i]) * 0x100000001b3u;
+        }
+    }
+    free(part);
     return code;
 }
 
-static int run_rounds(bench_work *work, bench_team *team, const bench_options *options, bench_result *result)
+static int run_rounds(bench_work *work, bench_team *team, bench_result *result)
 {
+    const bench_options *options = work->options;
     uint32_t count = result->provider_count;
+    char shape[96];
     int code = TOOL_OK;
     double ignored, start = bench_now(), wanted = options->seconds * count;
     for (uint32_t i = 0; i < count * (options->quick ? 1 : WARM_UP) && !code; i++)
@@ -111,7 +138,7 @@ static int run_rounds(bench_work *work, bench_team *team, const bench_options *o
         double spent = bench_now() - start;
         // enough rounds and time; or, where a round is very long, ten times the time
         if ((round >= options->rounds && spent >= wanted) || (round >= 5 && spent >= 10 * wanted)) break;
-        bench_progress("%lld x %lld: round %u, %.0f s", (long long)work->rows, (long long)work->cols, round + 1, spent);
+        bench_progress("%s: round %u, %.0f s", bench_extents_text(&work->extents, shape), round + 1, spent);
         for (uint32_t i = 0; i < count && !code; i++) {
             bench_provider *p = &result->providers[(i + round) % count];
             code = run_once(work, team, p, &p->seconds[round]);
@@ -122,27 +149,37 @@ static int run_rounds(bench_work *work, bench_team *team, const bench_options *o
     return code;
 }
 
-static const bench_provider *find_reference(const bench_result *result, bench_reference reference)
+// ---- ratios ----
+
+const bench_provider *bench_find_reference(const bench_result *result, bench_reference reference)
 {
     for (uint32_t i = 0; i < result->provider_count; i++)
-        if (result->providers[i].is_reference && result->providers[i].reference == reference) return &result->providers[i];
+        if (!result->providers[i].call && result->providers[i].reference == reference) return &result->providers[i];
     return NULL;
 }
 
+static double rate_of(const bench_result *result, bench_reference reference, uint32_t round)
+{
+    const bench_provider *r = bench_find_reference(result, reference);
+    return r ? r->amount[bench_references[reference].unit] / r->seconds[round] : 0;
+}
+
 // The least time that the references' rates of this round allow: what only reads at the speed of reading, the others at
-// that of the better copy.
+// that of the better copy. What OpenBLAS reaches is no limit of the machine.
 static double roof_seconds(const bench_result *result, const bench_provider *p, uint32_t round)
 {
-    const bench_provider *read = find_reference(result, BENCH_READ), *copy = find_reference(result, BENCH_COPY);
-    const bench_provider *past = find_reference(result, BENCH_NT_COPY), *fma = find_reference(result, BENCH_FMA);
-    const bench_provider *exp = find_reference(result, BENCH_EXP);
-    double rate = copy->bytes / copy->seconds[round];
-    if (past && past->bytes / past->seconds[round] > rate) rate = past->bytes / past->seconds[round];
-    if (p->reads_only) rate = read->bytes / read->seconds[round];
-    double roof = p->bytes / rate;
-    double by_flops = p->flops * fma->seconds[round] / fma->flops, by_exps = p->exps * exp->seconds[round] / exp->exps;
-    roof = by_flops > roof ? by_flops : roof;
-    return by_exps > roof ? by_exps : roof;
+    double longest = 0;
+    bool copies = p->call && p->call->writes;
+    for (int r = 0; r <= BENCH_LINK; r++) {
+        double rate = rate_of(result, (bench_reference)r, round), amount = p->amount[bench_references[r].unit];
+        if (r == BENCH_READ && copies) continue;
+        if ((r == BENCH_COPY || r == BENCH_NT_COPY) && !copies) continue;
+        if (r == BENCH_COPY && rate_of(result, BENCH_NT_COPY, round) > rate) continue;
+        if (r == BENCH_NT_COPY && rate_of(result, BENCH_COPY, round) >= rate) continue;
+        if (r == BENCH_FMA && rate_of(result, BENCH_DOT, round) > rate) continue;
+        if (rate > 0 && amount / rate > longest) longest = amount / rate;
+    }
+    return longest;
 }
 
 static void summarise(bench_result *result, double *scratch)
@@ -150,51 +187,46 @@ static void summarise(bench_result *result, double *scratch)
     uint32_t rounds = result->rounds;
     for (uint32_t i = 0; i < result->provider_count; i++) {
         bench_provider *p = &result->providers[i];
-        for (int k = 0; k <= BENCH_NT_COPY; k++) {
-            const bench_provider *r = find_reference(result, (bench_reference)k);
-            if (!r) continue;
-            for (uint32_t n = 0; n < rounds; n++) scratch[n] = (p->bytes / p->seconds[n]) / (r->bytes / r->seconds[n]);
-            p->of[k] = spread_of(scratch, rounds);
+        for (int k = 0; k < BENCH_REFERENCES; k++) {
+            double amount = p->amount[bench_references[k].unit];
+            if (!bench_find_reference(result, (bench_reference)k) || amount <= 0) continue;
+            for (uint32_t n = 0; n < rounds; n++) scratch[n] = amount / p->seconds[n] / rate_of(result, (bench_reference)k, n);
+            p->of[k] = bench_spread_of(scratch, rounds);
         }
-        for (uint32_t n = 0; n < rounds && !p->is_reference; n++) scratch[n] = roof_seconds(result, p, n) / p->seconds[n];
-        if (!p->is_reference) p->of_roof = spread_of(scratch, rounds);
+        for (uint32_t n = 0; n < rounds && p->call; n++) scratch[n] = roof_seconds(result, p, n) / p->seconds[n];
+        if (p->call) p->of_roof = bench_spread_of(scratch, rounds);
     }
     for (uint32_t i = 0; i < result->provider_count; i++) {
         memcpy(scratch, result->providers[i].seconds, rounds * sizeof *scratch);
-        result->providers[i].time = spread_of(scratch, rounds);
+        result->providers[i].time = bench_spread_of(scratch, rounds);
     }
 }
 
-int bench_measure(bench_work *work, bench_team *team, const bench_options *options, bool cold, bench_result *result)
+int bench_measure(bench_work *work, bench_team *team, bool cold, bench_result *result)
 {
     memset(result, 0, sizeof *result);
-    result->loss_error = result->grad_error = -1;
+    result->value_error = result->grad_error = -1;
     result->cold = cold;
-    list_providers(work, options, result);
+    list_providers(work, result);
     work->junk_bytes = cold ? 4 * bench_cache_bytes() : 0;
     work->junk = cold ? calloc(1, work->junk_bytes) : NULL;
-    size_t sample_bytes = work->row_bytes * BENCH_SAMPLES + 4;
-    unsigned char *first = malloc(sample_bytes), *last = malloc(sample_bytes);
     double *scratch = malloc(ROUNDS_MOST * sizeof *scratch);
-    bool good = first && last && scratch && (work->junk || !cold);
+    bool good = scratch && (work->junk || !cold);
     for (uint32_t i = 0; i < result->provider_count; i++) {
         result->providers[i].seconds = calloc(ROUNDS_MOST, sizeof(double));
         good = good && result->providers[i].seconds;
     }
+    uint64_t first = 0, last = 0;
     int code = TOOL_OK;
     if (!good) {
         tool_error("out of memory");
         code = TOOL_FAILED;
     }
-    if (!code) code = take_sample(work, first);
-    if (!code) code = run_rounds(work, team, options, result);
-    if (!code) code = take_sample(work, last);
-    if (!code) {
-        summarise(result, scratch);
-        result->bits_equal = memcmp(first, last, sample_bytes) == 0;
-    }
-    free(first);
-    free(last);
+    if (!code) code = take_sample(work, &first);
+    if (!code) code = run_rounds(work, team, result);
+    if (!code) code = take_sample(work, &last);
+    if (!code) summarise(result, scratch);
+    result->bits_equal = first == last;
     free(scratch);
     free(work->junk);
     work->junk = NULL;

@@ -1,4 +1,4 @@
-// reference.c - the kernels of kernels.c on all threads, measured in the same rounds as the loss.
+// reference.c - the kernels of kernels.c on all threads, run in the same rounds as the loss.
 #include "bench.h"
 
 #include <pthread.h>
@@ -7,6 +7,13 @@
 #include <unistd.h>
 
 enum { READ_AHEAD_BYTES = 2048 };
+
+const bench_reference_info bench_references[BENCH_REFERENCES] = {
+    [BENCH_READ] = {"read", "of_read", BENCH_BYTES},           [BENCH_COPY] = {"copy", "of_copy", BENCH_BYTES},
+    [BENCH_NT_COPY] = {"nt copy", "of_nt_copy", BENCH_BYTES},  [BENCH_FMA] = {"fma", "of_fma", BENCH_FLOPS},
+    [BENCH_DOT] = {"bf16 dot", "of_dot", BENCH_FLOPS},         [BENCH_EXP] = {"exp", "of_exp", BENCH_EXP_UNIT},
+    [BENCH_LINK] = {"link", "of_link", BENCH_LINKS},           [BENCH_PRODUCT] = {"product", "of_product", BENCH_FLOPS},
+    [BENCH_PRODUCTS] = {"products", "of_products", BENCH_FLOPS}};
 
 struct bench_team {
     uint32_t threads, started;
@@ -42,7 +49,10 @@ static void do_part(bench_team *team, uint32_t index)
     case BENCH_COPY: memmove(team->to + first, team->from + first, bytes); break;
     case BENCH_NT_COPY: bench_copy_past_cache(team->to + first, team->from + first, bytes); break;
     case BENCH_FMA: sink_float(team, bench_multiply(BENCH_FMA_COUNT)); break;
+    case BENCH_DOT: sink_float(team, bench_dot(BENCH_FMA_COUNT)); break;
     case BENCH_EXP: sink_float(team, bench_exp(none, BENCH_EXP_COUNT)); break;
+    case BENCH_LINK: sink_float(team, bench_link(none, BENCH_EXP_COUNT)); break;
+    default: break;
     }
 }
 
@@ -99,11 +109,6 @@ static double run_team(bench_team *team)
     do_part(team, 0);
     pthread_barrier_wait(&team->end);
     return bench_now() - start;
-}
-
-bool bench_reference_exists(bench_reference reference)
-{
-    return reference != BENCH_NT_COPY || bench_copy_past_cache(NULL, NULL, 0);
 }
 
 double bench_refer(bench_team *team, bench_reference reference, const void *from, void *to, size_t bytes)

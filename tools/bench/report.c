@@ -41,47 +41,64 @@ static const char *bytes_text(double bytes, char text[16])
 
 static const char *ratio_text(const bench_provider *p, bench_reference reference, char text[16])
 {
-    if (bench_reference_exists(reference)) snprintf(text, 16, "%.0f %%", 100 * p->of[reference].median);
+    if (p->of[reference].median > 0) snprintf(text, 16, "%.0f %%", 100 * p->of[reference].median);
     else snprintf(text, 16, "-");
     return text;
 }
 
-void bench_print(const bench_work *work, const bench_options *options, const bench_result *result)
+static const char *const unit_names[BENCH_UNITS] = {"GB/s", "Gflop/s", "Gexp/s", "Glink/s", "Gpair/s"};
+
+// A number a second, in the reference's own unit, or in that of the family.
+static void print_rates(const bench_work *work, const bench_provider *p)
 {
-    char a[16], b[16], c[16], d[16], e[16], f[16], h[16];
-    printf("\n%s %s, rows=%lld cols=%lld, %s of logits, caches %s, %u rounds\n", options->loss->name,
-           wane_dtype_name(work->dtype), (long long)work->rows, (long long)work->cols,
-           bytes_text((double)work->rows * (double)work->row_bytes, a), result->cold ? "cold" : "as they are", result->rounds);
-    printf("%-10s %11s %11s %11s %8s %8s %8s %8s %8s %8s %11s %9s\n", "", "median", "p20", "p80", "GB/s", "of read",
-           "of copy", "of nt", "of roof", "Gexp/s", "extra", "B a row");
+    bench_unit unit = p->call ? work->options->family->rate : bench_references[p->reference].unit;
+    char bytes[16] = "-", rate[16] = "-";
+    if (p->amount[BENCH_BYTES] > 0) snprintf(bytes, sizeof bytes, "%.2f", p->amount[BENCH_BYTES] / p->time.median / 1e9);
+    if (unit != BENCH_BYTES && p->amount[unit] > 0) snprintf(rate, sizeof rate, "%.2f", p->amount[unit] / p->time.median / 1e9);
+    printf(" %9s %9s", bytes, rate);
+}
+
+static void print_head(const bench_work *work, const bench_result *result)
+{
+    const bench_options *options = work->options;
+    char shape[96], bytes[16], column[24];
+    printf("\n%s %s, %s, %s of %s, caches %s, %u rounds\n", options->loss->name, wane_dtype_name(options->dtype),
+           bench_extents_text(&work->extents, shape), bytes_text((double)work->bulk->shape.bytes, bytes), work->bulk->role->name,
+           result->cold ? "cold" : "as they are", result->rounds);
+    printf("%-10s %11s %11s %11s %9s %9s", "", "median", "p20", "p80", "GB/s", unit_names[options->family->rate]);
+    for (int i = 0; i < BENCH_COLUMNS; i++) {
+        snprintf(column, sizeof column, "of %s", bench_references[options->family->columns[i]].name);
+        printf(" %11s", column);
+    }
+    printf(" %8s %11s\n", "of roof", "extra");
+}
+
+void bench_print(const bench_work *work, const bench_result *result)
+{
+    char a[16], b[16], c[16];
+    print_head(work, result);
     for (uint32_t i = 0; i < result->provider_count; i++) {
         const bench_provider *p = &result->providers[i];
         printf("%-10s %11s %11s %11s", p->name, time_text(p->time.median, a), time_text(p->time.p20, b),
                time_text(p->time.p80, c));
-        if (p->is_reference && p->reference > BENCH_NT_COPY) {
-            double rate = (p->reference == BENCH_FMA ? p->flops : p->exps) / p->time.median / 1e9;
-            printf(" %8.2f %s\n", rate, p->reference == BENCH_FMA ? "Gflop/s" : "Gexp/s");
+        print_rates(work, p);
+        if (!p->call) {
+            bench_unit unit = bench_references[p->reference].unit;
+            printf("%s%s\n", unit == BENCH_BYTES ? "" : " ", unit == BENCH_BYTES ? "" : unit_names[unit]);
             continue;
         }
-        printf(" %8.2f %8s %8s %8s", p->bytes / p->time.median / 1e9, ratio_text(p, BENCH_READ, d),
-               ratio_text(p, BENCH_COPY, e), ratio_text(p, BENCH_NT_COPY, f));
-        if (p->is_reference) {
-            printf("\n");
-            continue;
-        }
-        const bench_call *call = &work->calls[p->mode];
-        printf(" %6.0f %% %8.2f %11s %9.1f\n", 100 * p->of_roof.median, p->exps / p->time.median / 1e9,
-               bytes_text((double)call->extra_bytes, h), (double)call->extra_bytes / (double)work->rows);
+        for (int k = 0; k < BENCH_COLUMNS; k++) printf(" %11s", ratio_text(p, work->options->family->columns[k], a));
+        if (p->of_roof.median > 0) printf(" %6.0f %%", 100 * p->of_roof.median);
+        else printf(" %8s", "-");
+        printf(" %11s", bytes_text((double)p->call->extra_bytes, b));
+        int64_t rows = bench_extent(&work->extents, "rows");
+        if (rows) printf(", %.1f B a row", (double)p->call->extra_bytes / (double)rows);
+        printf("\n");
     }
-    for (uint32_t i = 0; i < result->provider_count; i++) {
-        const bench_provider *p = &result->providers[i];
-        const bench_spread *of = &p->of[BENCH_COPY];
-        if (!p->is_reference && p->mode == BENCH_FUSED)
-            printf("fused of copy: %.3f (p20 %.3f, p80 %.3f)", of->median, of->p20, of->p80);
-    }
-    if (result->loss_error >= 0)
-        printf("; error: loss %.1e, gradient %.1e of a row's largest", result->loss_error, result->grad_error);
-    printf("; first and last bits %s\n", result->bits_equal ? "equal" : "DIFFER");
+    if (result->value_error >= 0)
+        printf("error%s%s: values %.1e, gradients %.1e of %s largest; ", result->judged[0] ? " at " : "", result->judged,
+               result->value_error, result->grad_error, work->options->family->judged ? "their" : "a row's");
+    printf("first and last bits %s\n", result->bits_equal ? "equal" : "DIFFER");
 }
 
 static void add_spread(cJSON *json, const char *name, const bench_spread *spread, double scale)
@@ -92,45 +109,46 @@ static void add_spread(cJSON *json, const char *name, const bench_spread *spread
     cJSON_AddNumberToObject(object, "p80", spread->p80 * scale);
 }
 
-static cJSON *provider_json(const bench_work *work, const bench_provider *p)
+static cJSON *provider_json(const bench_provider *p)
 {
     cJSON *json = cJSON_CreateObject();
+    static const char *const rates[BENCH_UNITS] = {"gb_per_s", "gflop_per_s", "gexp_per_s", "glink_per_s", "gpair_per_s"};
+    static const char *const amounts[BENCH_UNITS] = {"minimal_bytes", "flops", "exps", "links", "pairs"};
     cJSON_AddStringToObject(json, "name", p->name);
+    cJSON_AddBoolToObject(json, "reference", p->call == NULL);
     add_spread(json, "ms", &p->time, 1e3);
-    if (p->bytes > 0) {
-        cJSON_AddNumberToObject(json, "minimal_bytes", p->bytes);
-        cJSON_AddNumberToObject(json, "gb_per_s", p->bytes / p->time.median / 1e9);
-        add_spread(json, "of_read", &p->of[BENCH_READ], 1);
-        add_spread(json, "of_copy", &p->of[BENCH_COPY], 1);
-        if (bench_reference_exists(BENCH_NT_COPY)) add_spread(json, "of_nt_copy", &p->of[BENCH_NT_COPY], 1);
+    for (int u = 0; u < BENCH_UNITS; u++) {
+        if (p->amount[u] <= 0) continue;
+        cJSON_AddNumberToObject(json, amounts[u], p->amount[u]);
+        cJSON_AddNumberToObject(json, rates[u], p->amount[u] / p->time.median / 1e9);
     }
-    if (p->flops > 0) cJSON_AddNumberToObject(json, "gflop_per_s", p->flops / p->time.median / 1e9);
-    if (p->exps > 0) cJSON_AddNumberToObject(json, "gexp_per_s", p->exps / p->time.median / 1e9);
-    if (p->is_reference) return json;
-    const bench_call *call = &work->calls[p->mode];
-    add_spread(json, "of_roofline", &p->of_roof, 1);
-    cJSON_AddNumberToObject(json, "moved_bytes", (double)call->info.moved_bytes);
-    cJSON_AddNumberToObject(json, "dispatches", call->info.dispatch_count);
-    cJSON_AddNumberToObject(json, "workspace_bytes", (double)call->info.workspace_bytes);
-    cJSON_AddNumberToObject(json, "extra_bytes", (double)call->extra_bytes);
+    for (int k = 0; k < BENCH_REFERENCES; k++)
+        if (p->of[k].median > 0) add_spread(json, bench_references[k].key, &p->of[k], 1);
+    if (!p->call) return json;
+    if (p->of_roof.median > 0) add_spread(json, "of_roofline", &p->of_roof, 1);
+    cJSON_AddNumberToObject(json, "moved_bytes", (double)p->call->info.moved_bytes);
+    cJSON_AddNumberToObject(json, "dispatches", p->call->info.dispatch_count);
+    cJSON_AddNumberToObject(json, "workspace_bytes", (double)p->call->info.workspace_bytes);
+    cJSON_AddNumberToObject(json, "extra_bytes", (double)p->call->extra_bytes);
     return json;
 }
 
-cJSON *bench_json(const bench_work *work, const bench_options *options, const bench_result *result)
+cJSON *bench_json(const bench_work *work, const bench_result *result)
 {
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "op", options->loss->name);
-    cJSON_AddStringToObject(json, "dtype", wane_dtype_name(work->dtype));
-    cJSON_AddNumberToObject(json, "rows", (double)work->rows);
-    cJSON_AddNumberToObject(json, "cols", (double)work->cols);
+    cJSON_AddStringToObject(json, "op", work->options->loss->name);
+    cJSON_AddStringToObject(json, "dtype", wane_dtype_name(work->options->dtype));
+    for (uint32_t i = 0; i < work->extents.count; i++)
+        cJSON_AddNumberToObject(json, work->extents.known[i].name, (double)work->extents.known[i].value);
     cJSON_AddStringToObject(json, "caches", result->cold ? "cold" : "hot");
     cJSON_AddNumberToObject(json, "rounds", result->rounds);
     cJSON *providers = cJSON_AddArrayToObject(json, "providers");
     for (uint32_t i = 0; i < result->provider_count; i++)
-        cJSON_AddItemToArray(providers, provider_json(work, &result->providers[i]));
-    if (result->loss_error >= 0) {
-        cJSON_AddNumberToObject(json, "loss_error", result->loss_error);
+        cJSON_AddItemToArray(providers, provider_json(&result->providers[i]));
+    if (result->value_error >= 0) {
+        cJSON_AddNumberToObject(json, "value_error", result->value_error);
         cJSON_AddNumberToObject(json, "grad_error", result->grad_error);
+        if (result->judged[0]) cJSON_AddStringToObject(json, "judged", result->judged);
     }
     cJSON_AddBoolToObject(json, "bits_equal", result->bits_equal);
     return json;

@@ -1,4 +1,4 @@
-// work.c - the loss on one shape: memory, data, and the three calls that are timed.
+// work.c - the loss on one shape: memory, data, and the calls that are timed, made from the registry's roles.
 #include "bench.h"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ wane_allocator bench_allocator(bench_memory *memory)
 
 static int make_place(bench_work *work, bench_place *place, uint64_t bytes)
 {
-    place->bytes = (bytes + 63) / 64 * 64;
+    place->bytes = (bytes + 63) / 64 * 64 + 64;
     if (!work->is_cpu) {
         wane_status status = wane_buffer_create(work->device, place->bytes, &place->buffer);
         return status ? tool_report(work->session, status, NULL) : TOOL_OK;
@@ -66,101 +66,149 @@ int bench_work_read(const bench_work *work, const bench_place *place, uint64_t b
     return status ? tool_report(work->session, status, NULL) : TOOL_OK;
 }
 
-// ---- data ----
+// ---- tensors ----
 
-static int upload(const bench_work *work, const bench_place *place, const void *data, uint64_t bytes)
+static wane_dtype type_of(const bench_options *options, const wane_role_info *role)
 {
-    wane_status status = wane_buffer_write(place->buffer, 0, data, bytes);
-    return status ? tool_report(work->session, status, NULL) : TOOL_OK;
+    if ((role->types & WANE_TYPES_INDEX) == WANE_TYPES_INDEX) return WANE_DTYPE_I64;
+    if (role->types & 1u << options->dtype) return options->dtype;
+    static const wane_dtype others[] = {WANE_DTYPE_F32, WANE_DTYPE_I64, WANE_DTYPE_U32};
+    for (int i = 0; i < 2; i++)
+        if (role->types & 1u << others[i]) return others[i];
+    return others[2];
 }
 
-// On a GPU the logits stay on the host too: the references read them there.
-static int make_data(bench_work *work)
+static bool is_wanted(const bench_options *options, const wane_role_info *role)
 {
-    uint64_t logits_bytes = (uint64_t)work->rows * work->row_bytes, target_bytes = (uint64_t)work->rows * 8;
-    if (work->is_cpu) {
-        bench_fill(work->dtype, work->logits.host, work->target.host, work->rows, work->cols);
-        work->copy = work->grad.host;
+    if (role->direction == WANE_DIRECTION_IN)
+        return role->need == WANE_NEED_REQUIRED || (options->family->given && options->family->given(options) >> role->role & 1);
+    for (const bench_mode *m = options->family->modes; m->name; m++)
+        if (m->outputs >> role->role & 1 || (m->given && role->direction == WANE_DIRECTION_STATE)) return true;
+    return false;
+}
+
+// Fills an input. That of the bulk stays on the host, on a GPU too: the references read it.
+static int make_data(bench_work *work, bench_tensor *t)
+{
+    void *data = t->place.host ? t->place.host : aligned_alloc(64, t->place.bytes);
+    if (!data) {
+        tool_error("no memory for %.0f MiB: use smaller --shape", (double)t->shape.bytes / 1048576);
+        return TOOL_FAILED;
+    }
+    int code = TOOL_OK;
+    if (!bench_fill(work, t, data)) {
+        tool_error("%s: no numbers of its type are made", t->role->name);
+        code = TOOL_FAILED;
+    }
+    if (!code && t->place.buffer) {
+        wane_status status = wane_buffer_write(t->place.buffer, 0, data, t->shape.bytes);
+        if (status) code = tool_report(work->session, status, NULL);
+    }
+    if (work->bulk == t) work->bulk_host = data;
+    else if (!t->place.host) free(data);
+    return code;
+}
+
+static int make_tensors(bench_work *work)
+{
+    const bench_options *options = work->options;
+    const wane_role_info *role;
+    for (uint32_t i = 0; (role = wane_loss_role_at(options->loss, i)) != NULL; i++) {
+        if (!is_wanted(options, role)) continue;
+        bench_tensor *t = &work->tensors[role->role];
+        t->role = role;
+        if (!tool_extents_shape(&work->extents, role->shape, type_of(options, role), &t->shape)) {
+            tool_error("%s is larger than memory can be: use smaller --shape", role->name);
+            return TOOL_FAILED;
+        }
+        int code = make_place(work, &t->place, t->shape.bytes);
+        if (code) return code;
+        bool input = role->direction == WANE_DIRECTION_IN;
+        if (input && (!work->bulk || t->shape.bytes > work->bulk->shape.bytes)) work->bulk = t;
+    }
+    for (int r = 0; r < BENCH_ROLES; r++) {
+        bench_tensor *t = &work->tensors[r];
+        int code = t->role && t->role->direction == WANE_DIRECTION_IN ? make_data(work, t) : TOOL_OK;
+        if (code) return code;
+    }
+    return TOOL_OK;
+}
+
+// Where references copy the bulk: over a gradient, which each call makes anew.
+static int make_copy(bench_work *work)
+{
+    for (int r = 0; r < BENCH_ROLES && !work->copy; r++) {
+        const bench_tensor *t = &work->tensors[r];
+        bool grad = t->role && t->role->direction == WANE_DIRECTION_GRAD && t->place.host;
+        if (grad && t->place.bytes >= work->bulk->shape.bytes) work->copy = t->place.host;
+    }
+    if (work->copy) return TOOL_OK;
+    work->owns_copy = true;
+    work->copy = aligned_alloc(64, work->bulk->place.bytes);
+    if (work->copy) {
+        memset(work->copy, 0, work->bulk->place.bytes);
         return TOOL_OK;
     }
-    void *logits = aligned_alloc(64, work->logits.bytes), *target = malloc(target_bytes);
-    work->copy = aligned_alloc(64, work->logits.bytes);
-    int code = TOOL_FAILED;
-    if (!logits || !target || !work->copy) {
-        tool_error("no memory for %.0f MiB: use smaller --shape", (double)logits_bytes / 1048576);
-    } else {
-        bench_fill(work->dtype, logits, target, work->rows, work->cols);
-        memset(work->copy, 0, work->logits.bytes);
-        code = upload(work, &work->logits, logits, logits_bytes);
-        if (!code) code = upload(work, &work->target, target, target_bytes);
-    }
-    free(target);
-    work->logits.host = logits;
-    return code;
+    tool_error("out of memory");
+    return TOOL_FAILED;
 }
 
 // ---- calls ----
 
-typedef struct call_operand {
-    wane_role role;
-    wane_dtype dtype;
-    uint32_t rank, flags;
-    int64_t extents[2];
-    const bench_place *place;
-} call_operand;
-
-static void add_operand(const call_operand *from, wane_operand *operand, wane_binding *binding, bool is_cpu)
+// The tensor that a gradient is of: grad_x of x.
+static bench_tensor *source_of(bench_work *work, const bench_tensor *grad)
 {
-    memset(operand, 0, sizeof *operand);
-    operand->struct_size = sizeof *operand;
-    operand->role = from->role;
-    operand->flags = from->flags;
-    operand->tensor.struct_size = sizeof operand->tensor;
-    operand->tensor.dtype = from->dtype;
-    operand->tensor.rank = from->rank;
-    memcpy(operand->tensor.extents, from->extents, sizeof from->extents);
-    memset(binding, 0, sizeof *binding);
-    binding->struct_size = sizeof *binding;
-    binding->role = from->role;
-    if (is_cpu) binding->host = from->place->host;
-    else binding->buffer = from->place->buffer;
-    binding->bytes = from->place->bytes;
+    for (int r = 0; r < BENCH_ROLES; r++)
+        if (work->tensors[r].role && strcmp(work->tensors[r].role->name, grad->role->name + strlen("grad_")) == 0)
+            return &work->tensors[r];
+    return NULL;
 }
 
-// In place works where the other gradients stand: its logits are the gradient of the call before.
-static uint32_t list_operands(const bench_work *work, const bench_options *options, bench_mode mode, uint32_t planes,
-                              call_operand *list)
+static void add_operand(const bench_work *work, bench_call *call, const bench_tensor *t, const bench_place *place, uint32_t flags,
+                        wane_operand *operand)
 {
-    int64_t rows = work->rows, reduced = 1;
-    for (uint32_t i = 0; i < options->param_count; i++)
-        if (options->params[i].param == WANE_PARAM_REDUCTION && options->params[i].value == WANE_REDUCTION_NONE)
-            reduced = rows;
-    uint32_t count = 0, given = mode == BENCH_BACKWARD ? WANE_OPERAND_GIVEN : 0;
-    uint32_t over = mode == BENCH_IN_PLACE ? WANE_OPERAND_IN_PLACE : 0;
-    const bench_place *logits = over ? &work->grad : &work->logits;
-    list[count++] = (call_operand){WANE_ROLE_LOGITS, work->dtype, 2, 0, {rows, work->cols}, logits};
-    list[count++] = (call_operand){WANE_ROLE_TARGET, WANE_DTYPE_I64, 1, 0, {rows, 0}, &work->target};
-    if (mode == BENCH_FORWARD || mode == BENCH_BACKWARD)
-        list[count++] =
-            (call_operand){WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, given, {planes, rows}, &work->statistics};
-    if (mode != BENCH_BACKWARD)
-        list[count++] = (call_operand){WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 0, {reduced, 0}, &work->loss};
-    if (mode == BENCH_FUSED || mode == BENCH_IN_PLACE)
-        list[count++] = (call_operand){WANE_ROLE_ROW_LOSS, WANE_DTYPE_F32, 1, 0, {rows, 0}, &work->row_loss};
-    if (mode != BENCH_FORWARD)
-        list[count++] = (call_operand){WANE_ROLE_GRAD_LOGITS, work->dtype, 2, over, {rows, work->cols}, &work->grad};
-    return count;
+    *operand = (wane_operand){.struct_size = sizeof *operand, .role = t->role->role, .flags = flags,
+                              .tensor = {.struct_size = sizeof operand->tensor, .dtype = (wane_dtype)t->shape.dtype,
+                                         .rank = t->shape.rank}};
+    memcpy(operand->tensor.extents, t->shape.extents, sizeof operand->tensor.extents);
+    wane_binding *binding = &call->bindings[call->args.binding_count++];
+    *binding = (wane_binding){.struct_size = sizeof *binding, .role = t->role->role, .bytes = place->bytes};
+    if (work->is_cpu) binding->host = place->host;
+    else binding->buffer = place->buffer;
 }
 
-static wane_status make_call(bench_work *work, const bench_options *options, bench_mode mode, uint32_t planes)
+// In place works where the gradient stands: its tensor is the gradient of the call before.
+static void add_operands(bench_work *work, bench_call *call, wane_operand operands[BENCH_ROLES])
 {
-    bench_call *call = &work->calls[mode];
-    call_operand list[8];
-    wane_operand operands[8];
-    uint32_t count = list_operands(work, options, mode, planes, list);
-    for (uint32_t i = 0; i < count; i++) add_operand(&list[i], &operands[i], &call->bindings[i], work->is_cpu);
+    const bench_mode *mode = call->mode;
+    const bench_place *places[BENCH_ROLES] = {NULL};
+    for (int r = 0; r < BENCH_ROLES; r++) {
+        bench_tensor *t = &work->tensors[r], *source = NULL;
+        if (!t->role || t->role->direction != WANE_DIRECTION_GRAD || !(mode->outputs >> r & 1)) continue;
+        call->writes = true;
+        if (mode->in_place) source = source_of(work, t);
+        if (source) places[source->role->role] = &t->place;
+    }
+    for (int r = 0; r < BENCH_ROLES; r++) {
+        const bench_tensor *t = &work->tensors[r];
+        if (!t->role) continue;
+        bool input = t->role->direction == WANE_DIRECTION_IN, state = t->role->direction == WANE_DIRECTION_STATE;
+        bool grad = t->role->direction == WANE_DIRECTION_GRAD;
+        if (!input && !(mode->outputs >> r & 1) && !(state && mode->given)) continue;
+        uint32_t flags = state && mode->given ? WANE_OPERAND_GIVEN : grad && mode->in_place ? WANE_OPERAND_IN_PLACE : 0;
+        add_operand(work, call, t, places[r] ? places[r] : &t->place, flags, &operands[call->args.binding_count]);
+    }
+}
+
+static wane_status make_call(bench_work *work, bench_call *call)
+{
+    const bench_options *options = work->options;
+    wane_operand operands[BENCH_ROLES];
+    call->args = (wane_args){.struct_size = sizeof call->args, .bindings = call->bindings};
+    add_operands(work, call, operands);
     wane_loss_desc desc = {.struct_size = sizeof desc, .loss = options->loss->loss, .params = options->params,
-                           .operands = operands, .param_count = options->param_count, .operand_count = count};
+                           .operands = operands, .param_count = options->param_count,
+                           .operand_count = call->args.binding_count};
     wane_plan *plan = NULL;
     wane_status status = wane_plan_create(work->device, &desc, &plan);
     call->info.struct_size = sizeof call->info;
@@ -168,12 +216,12 @@ static wane_status make_call(bench_work *work, const bench_options *options, ben
     if (!status) status = wane_executable_create(plan, &call->executable);
     wane_plan_destroy(plan);
     if (!status && !work->is_cpu) status = wane_recorder_create(&call->executable, 1, 0, &call->recorder);
-    call->args = (wane_args){.struct_size = sizeof call->args, .bindings = call->bindings, .binding_count = count};
     return status;
 }
 
-static wane_status planes_of(bench_work *work, const bench_options *options, uint32_t *planes)
+static wane_status planes_of(bench_work *work, uint32_t *planes)
 {
+    const bench_options *options = work->options;
     wane_loss_desc desc = {.struct_size = sizeof desc, .loss = options->loss->loss, .params = options->params,
                            .param_count = options->param_count};
     uint32_t mask = 0;
@@ -182,34 +230,51 @@ static wane_status planes_of(bench_work *work, const bench_options *options, uin
     return status;
 }
 
-static wane_status run_call(bench_call *call)
+static wane_status run_call(const bench_call *call)
 {
     if (call->recorder) return wane_run(call->executable, call->recorder, &call->args);
     return wane_run_cpu(call->executable, &call->args);
 }
 
-static int make_calls(bench_work *work, bench_memory *memory, const bench_options *options, uint32_t planes)
+static int64_t begin_count(bench_memory *memory)
+{
+    int64_t before = __atomic_load_n(&memory->now_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&memory->peak_bytes, before, __ATOMIC_RELAXED);
+    return before;
+}
+
+static bool has_call(const bench_work *work, const bench_mode *mode)
+{
+    bool makes = false, states = false;
+    for (int r = 0; r < BENCH_ROLES; r++) {
+        const wane_role_info *role = work->tensors[r].role;
+        if (role && role->direction != WANE_DIRECTION_IN) makes = makes || mode->outputs >> r & 1;
+        if (role && role->direction == WANE_DIRECTION_STATE) states = true;
+    }
+    return makes && (states || !mode->given);
+}
+
+static int make_calls(bench_work *work, bench_memory *memory)
 {
     uint64_t most = 0;
-    for (int mode = 0; mode < BENCH_MODES; mode++) {
-        bench_call *call = &work->calls[mode];
-        int64_t before = __atomic_load_n(&memory->now_bytes, __ATOMIC_RELAXED);
-        __atomic_store_n(&memory->peak_bytes, before, __ATOMIC_RELAXED);
-        wane_status status = make_call(work, options, (bench_mode)mode, planes);
+    bench_call *call = work->calls;
+    for (const bench_mode *mode = work->options->family->modes; mode->name; mode++) {
+        if (!has_call(work, mode)) continue;
+        call->mode = mode;
+        int64_t before = begin_count(memory);
+        wane_status status = make_call(work, call);
         if (status) return tool_report(work->session, status, NULL);
         call->extra_bytes = __atomic_load_n(&memory->peak_bytes, __ATOMIC_RELAXED) - before;
         if (call->info.workspace_bytes > most) most = call->info.workspace_bytes;
+        call++;
     }
     int code = make_place(work, &work->workspace, most);
-    for (int mode = 0; mode < BENCH_MODES && !code; mode++) {
-        bench_call *call = &work->calls[mode];
+    for (call = work->calls; call < work->calls + BENCH_MODES && call->mode && !code; call++) {
         wane_binding *w = &call->args.workspace;
-        w->struct_size = sizeof *w;
-        if (work->is_cpu) w->host = work->workspace.host;
-        else w->buffer = work->workspace.buffer;
-        w->bytes = work->workspace.bytes;
-        int64_t before = __atomic_load_n(&memory->now_bytes, __ATOMIC_RELAXED);
-        __atomic_store_n(&memory->peak_bytes, before, __ATOMIC_RELAXED);
+        *w = (wane_binding){.struct_size = sizeof *w, .buffer = work->workspace.buffer, .host = work->workspace.host,
+                            .bytes = work->workspace.bytes};
+        if (!work->is_cpu) w->host = NULL;
+        int64_t before = begin_count(memory);
         wane_status status = run_call(call);
         if (status) return tool_report(work->session, status, NULL);
         call->extra_bytes += __atomic_load_n(&memory->peak_bytes, __ATOMIC_RELAXED) - before;
@@ -219,48 +284,54 @@ static int make_calls(bench_work *work, bench_memory *memory, const bench_option
 }
 
 int bench_work_make(bench_work *work, tool_session *session, bench_memory *memory, wane_device *device,
-                    const bench_options *options, int64_t rows, int64_t cols)
+                    const bench_options *options, const tool_extents *extents)
 {
     memset(work, 0, sizeof *work);
     work->session = session;
     work->device = device;
+    work->options = options;
     work->is_cpu = strcmp(tool_device_info(device).backend, "cpu") == 0;
-    work->rows = rows;
-    work->cols = cols;
-    work->dtype = options->dtype;
-    work->row_bytes = (uint64_t)cols * wane_dtype_bytes(options->dtype);
-    // the first, the last, and two on the way
-    for (int i = 0; i < BENCH_SAMPLES; i++) work->sample_rows[i] = (rows - 1) * i / (BENCH_SAMPLES - 1);
-    uint32_t planes = 0;
-    wane_status status = planes_of(work, options, &planes);
+    work->extents = *extents;
+    bench_keep_extents(&work->extents, options->loss);
+    work->extents.reduced_is_rows = tool_param_value(options->loss, WANE_PARAM_REDUCTION, options->params, options->param_count,
+                                                     WANE_REDUCTION_MEAN) == WANE_REDUCTION_NONE;
+    wane_status status = planes_of(work, &work->extents.planes);
     if (status) return tool_report(session, status, NULL);
-    const uint64_t matrix = (uint64_t)rows * work->row_bytes, vector = (uint64_t)rows * 4;
-    int code = make_place(work, &work->logits, matrix);
-    if (!code) code = make_place(work, &work->grad, matrix);
-    if (!code) code = make_place(work, &work->target, 2 * vector);
-    if (!code) code = make_place(work, &work->statistics, planes * vector);
-    if (!code) code = make_place(work, &work->loss, vector);
-    if (!code) code = make_place(work, &work->row_loss, vector);
-    if (!code) code = make_data(work);
-    if (!code) code = make_calls(work, memory, options, planes);
+    int code = make_tensors(work);
+    if (!code) code = make_copy(work);
+    if (!code) code = make_calls(work, memory);
+    uint32_t products = 1u << BENCH_PRODUCT | 1u << BENCH_PRODUCTS;
+    if (!code && options->family->references & products)
+        work->blas = bench_blas_make(options->threads, bench_extent(extents, "rows"), bench_extent(extents, "cols"),
+                                     bench_extent(extents, "dim"));
     return code;
 }
 
-int bench_work_run(bench_work *work, bench_mode mode)
+int bench_work_run(bench_work *work, const bench_call *call)
 {
-    wane_status status = run_call(&work->calls[mode]);
+    wane_status status = run_call(call);
     return status ? tool_report(work->session, status, NULL) : TOOL_OK;
+}
+
+const bench_call *bench_work_fused(const bench_work *work)
+{
+    for (int i = 0; i < BENCH_MODES; i++) {
+        const bench_mode *mode = work->calls[i].mode;
+        if (mode && !mode->given && !mode->in_place && work->calls[i].writes) return &work->calls[i];
+    }
+    return &work->calls[0];
 }
 
 void bench_work_free(bench_work *work)
 {
-    for (int mode = 0; mode < BENCH_MODES; mode++) {
-        wane_recorder_destroy(work->calls[mode].recorder);
-        wane_executable_destroy(work->calls[mode].executable);
+    for (int i = 0; i < BENCH_MODES; i++) {
+        wane_recorder_destroy(work->calls[i].recorder);
+        wane_executable_destroy(work->calls[i].executable);
     }
-    if (!work->is_cpu) free(work->copy);
-    bench_place *places[] = {&work->logits, &work->target, &work->statistics, &work->loss, &work->row_loss, &work->grad,
-                             &work->workspace};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) free_place(places[i]);
+    if (work->bulk && !work->bulk->place.host) free(work->bulk_host);
+    if (work->owns_copy) free(work->copy);
+    for (int r = 0; r < BENCH_ROLES; r++) free_place(&work->tensors[r].place);
+    free_place(&work->workspace);
+    bench_blas_free(work->blas);
     memset(work, 0, sizeof *work);
 }
