@@ -166,7 +166,7 @@ struct bench_family {
     void (*costs)(const bench_work *work, const bench_mode *mode, double amount[BENCH_UNITS]);
     // What follows may be NULL.
     uint64_t (*given)(const bench_options *options);        // bits of optional inputs that are given
-    void (*complete)(tool_extents *extents);        // extents that --shape may leave out
+    void (*complete)(const bench_options *options, tool_extents *extents);     // what --shape may leave out
     double (*value)(const bench_work *work, wane_role role, int64_t index);
     // Cuts the extents to a problem that the oracle solves in a second, which then is judged whole. NULL: a few rows of
     // the very problem that was timed are judged, because a row needs no other's.

@@ -17,8 +17,9 @@ static void costs(const bench_work *work, const bench_mode *mode, double amount[
     amount[BENCH_EXP_UNIT] = pairs;
 }
 
-static void complete(tool_extents *extents)
+static void complete(const bench_options *options, tool_extents *extents)
 {
+    (void)options;
     if (!bench_extent(extents, "cols")) bench_set_extent(extents, "cols", bench_extent(extents, "rows"));
 }
 

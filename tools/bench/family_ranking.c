@@ -71,9 +71,9 @@ static uint64_t given(const bench_options *options)
     return all ? 0 : BENCH_BIT(OFFSETS);
 }
 
-static void complete(tool_extents *extents)
+static void complete(const bench_options *options, tool_extents *extents)
 {
-    if (!bench_extent(extents, "groups")) bench_set_extent(extents, "groups", 1);
+    if (!bench_extent(extents, "groups") || !given(options)) bench_set_extent(extents, "groups", 1);
     if (!bench_extent(extents, "pairs")) bench_set_extent(extents, "pairs", bench_extent(extents, "items"));
 }
 

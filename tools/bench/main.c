@@ -66,8 +66,9 @@ static bool is_named(const char *list, const char *name, size_t length)
 }
 
 // "rows=4096,cols=32768" in any order.
-static bool read_shape(const char *text, const bench_family *family, tool_extents *out)
+static bool read_shape(const char *text, const bench_options *options, tool_extents *out)
 {
+    const bench_family *family = options->family;
     memset(out, 0, sizeof *out);
     const char *at = text;
     while (*at) {
@@ -83,7 +84,7 @@ static bool read_shape(const char *text, const bench_family *family, tool_extent
         if (at == end && *end) break;
     }
     bool good = !*at && *text;
-    if (good && family->complete) family->complete(out);
+    if (good && family->complete) family->complete(options, out);
     for (const char *name = family->extents; good && *name; name += strcspn(name, ",") + (name[strcspn(name, ",")] == ',')) {
         char one[32];
         snprintf(one, sizeof one, "%.*s", (int)strcspn(name, ","), name);
@@ -235,10 +236,10 @@ static bool read_shapes(const bench_options *options, char *const *texts, uint32
 {
     out->count = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!read_shape(texts[i], options->family, &out->list[out->count++])) return false;
+        if (!read_shape(texts[i], options, &out->list[out->count++])) return false;
     const char *const *own = options->family->shapes;
     for (uint32_t i = options->quick ? 0 : 1; !count && own[i] && out->count <= (options->quick ? 0 : SHAPES_MOST); i++)
-        if (!read_shape(own[i], options->family, &out->list[out->count++])) return false;
+        if (!read_shape(own[i], options, &out->list[out->count++])) return false;
     return true;
 }
 
