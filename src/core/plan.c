@@ -312,6 +312,19 @@ static wane_status read_statistics(wane_plan *plan, const wane_loss_desc *desc, 
     return WANE_OK;
 }
 
+// Each input read once, each output written once. A family adds to moved_bytes what its passes move beyond that.
+static uint64_t operand_bytes(const wane_plan *plan)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < plan->operand_count; i++) {
+        const wane_plan_operand *o = &plan->operands[i];
+        uint64_t bytes = wane_dtype_bytes(o->dtype);
+        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
+        sum += bytes * ((uint64_t)o->read + o->written);
+    }
+    return sum;
+}
+
 static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
 {
     const wane_family *family;
@@ -337,6 +350,7 @@ static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
     plan->info.struct_size = sizeof plan->info;
     plan->info.statistics_mask = plan->statistics_mask;
     plan->info.workspace_align_bytes = 256;
+    plan->info.minimal_bytes = plan->info.moved_bytes = operand_bytes(plan);
     status = family->plan(plan);
     plan->info.workspace_bytes = plan->workspace_bytes;
     plan->info.dispatch_count = plan->pass_count;

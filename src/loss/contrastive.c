@@ -347,13 +347,6 @@ static void count_costs(const contrastive *c)
     const softmax_problem *p = &c->rows;
     wane_plan_info *info = &p->plan->info;
     uint64_t elements = (uint64_t)p->rows * (uint64_t)p->cols;
-    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
-        const wane_plan_operand *o = &p->plan->operands[i];
-        uint64_t bytes = wane_dtype_bytes(o->dtype);
-        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
-        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
-    }
-    info->moved_bytes = info->minimal_bytes;
     info->flops = products(c) * 2 * elements * (uint64_t)c->dim;
     info->exps = elements * (c->points ? 2 : (uint64_t)(1 + c->both) * (1 + (uint64_t)c->grad));
 }

@@ -155,13 +155,7 @@ bool rank_add_outputs(rank_problem *p, uint32_t each_at, int64_t each_count)
 void rank_count_costs(rank_problem *p, uint64_t pairs)
 {
     wane_plan_info *info = &p->plan->info;
-    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
-        const wane_plan_operand *o = &p->plan->operands[i];
-        uint64_t bytes = wane_dtype_bytes(o->dtype);
-        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
-        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
-    }
-    info->moved_bytes = info->minimal_bytes + 2 * p->plan->workspace_bytes;
+    info->moved_bytes += 2 * p->plan->workspace_bytes;
     info->exps = pairs;
     info->flops = pairs * 8;
 }

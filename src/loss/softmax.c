@@ -72,14 +72,7 @@ static void count_costs(softmax_problem *p)
 {
     wane_plan_info *info = &p->plan->info;
     uint64_t elements = (uint64_t)p->rows * (uint64_t)p->cols;
-    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
-        const wane_plan_operand *o = &p->plan->operands[i];
-        uint64_t bytes = wane_dtype_bytes(o->dtype);
-        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
-        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
-    }
     // a split row's gradient reads the logits once more; a fused row's second reading finds them in cache
-    info->moved_bytes = info->minimal_bytes;
     uint64_t size = wane_dtype_bytes(p->plan->operands[p->logits].dtype);
     if (!p->fused && !p->given && p->grad >= 0) info->moved_bytes += elements * size;
     if (p->given && p->grad < 0) info->moved_bytes -= elements * size;

@@ -450,14 +450,7 @@ static void count_costs(const linear *l)
     const softmax_problem *p = &l->rows;
     wane_plan_info *info = &p->plan->info;
     uint64_t elements = (uint64_t)p->rows * (uint64_t)p->cols;
-    for (uint32_t i = 0; i < p->plan->operand_count; i++) {
-        const wane_plan_operand *o = &p->plan->operands[i];
-        uint64_t bytes = wane_dtype_bytes(o->dtype);
-        for (uint32_t d = 0; d < o->rank; d++) bytes *= (uint64_t)o->extents[d];
-        info->minimal_bytes += bytes * ((uint64_t)o->read + o->written);
-    }
     uint64_t products = (uint64_t)!p->given + (l->grad && !l->keep) + (l->grad_input.operand >= 0) + (l->grad_weight.operand >= 0);
-    info->moved_bytes = info->minimal_bytes;
     info->flops = products * 2 * elements * (uint64_t)l->dim;
     info->exps = elements * ((uint64_t)!p->given + l->grad);
 }
