@@ -39,6 +39,10 @@
 // the rows that count: a row without a positive is dropped (status[3]; siglip keeps it), one with a label that is no column,
 // or in clip an earlier row's, is a fault (status[0]), with value and gradient 0. Rows of norm 0 have gradient 0.
 // grad_scale is dL/ds. docs/contrastive.md has more.
+// A batch split into blocks of rows and columns over several calls: WANE_PARAM_ROW_OFFSET, WANE_PARAM_COL_OFFSET and, of
+// info_nce and clip, WANE_PARAM_TOTAL_COLS. Each call first saves `statistics` of its rows (clip: and `col_statistics` of its
+// columns) alone; wane_statistics_merge, with temperature 1, joins those of blocks side by side (above each other); given
+// them, each call makes the values of the pairs that it holds and its part of the gradients. All are sums over the blocks.
 //
 // Order of transforms: u = softcap * tanh(z / softcap) if asked for, x = u / temperature. Losses, lse and entropy
 // are of x; gradients are with respect to z, the logits as given; argmax is z's, so that a softcap makes no ties.
@@ -219,7 +223,8 @@ typedef enum wane_loss {
 // Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
 // grad_linear_bias in place of grad_logits; the others are those of the softmax family.
 // Roles of contrastive losses: a, b f32, f16 or bf16; labels i32 or i64 [rows]; scale, bias f32 [1]; upstream; loss, row_loss;
-// grad_a, grad_b of their tensor's type or f32; grad_scale, grad_bias f32 [1]; status.
+// grad_a, grad_b of their tensor's type or f32; grad_scale, grad_bias f32 [1]; status; of info_nce and clip statistics
+// [planes, rows], of clip col_statistics [planes, cols].
 // Roles of the ranking family (items are the elements of `scores`, groups those that `offsets` makes):
 //   in   scores f32, f16 or bf16 [items]; labels f32 or i32 [items], the larger the better;
 //        offsets i32 or i64 [groups + 1]: group g is items offsets[g] .. offsets[g + 1]; absent: one group of all;
@@ -578,7 +583,7 @@ typedef struct wane_statistics_merge_desc {
     uint32_t mask;
     uint32_t shard_count;
     int64_t rows;
-    double temperature;                    // that of the loss, > 0
+    double temperature;                    // that of the loss, > 0; of contrastive losses 1, whatever theirs is
     const float *const *shards;            // shard_count arrays [planes, rows]
     float *out;                            // [planes, rows]; may be one of the shards
 } wane_statistics_merge_desc;

@@ -26,9 +26,11 @@
 #define HAS_SCALE 8u
 #define HAS_BIAS 16u
 #define EVERY_ROW_COUNTS 32u               // also one without a positive
+#define OF_A_BLOCK 64u                     // rows and columns are some of a batch's
 
 // ---- window.mode of contrast_pairs ----
 #define PAIRS_ROWS 0u                      // of rows: labels, or the diagonal
 #define PAIRS_COLUMNS 1u                   // of columns: the row whose label it is, or the diagonal
 #define PAIRS_CHECK 2u                     // a label that an earlier row has is a bad one
-#define PAIRS_JOIN 3u                      // values of row i and of column i
+#define PAIRS_JOIN 3u                      // values of row i and of column i (of a split batch: column i + shift)
+#define PAIRS_HERE 4u                      // a value counts in the block that holds its pair: elsewhere it is 0

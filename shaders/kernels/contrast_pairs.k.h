@@ -2,6 +2,8 @@
 // window.first is the number of the first item's row; labels and upstream are bound from that row on. PAIRS_COLUMNS
 // reads the labels that PAIRS_ROWS left and takes the lowest row that has it; PAIRS_CHECK then turns the others down, so
 // that rows and columns are paired one to one. Item 0 leaves scale and bias as scalars.
+// The other side's rows here are record.before .. before + others of record.total; a positive among those of other calls is
+// SOFTMAX_ELSEWHERE.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "contrast.h"
@@ -34,10 +36,12 @@ K_FN void pair_row(K_CTX uint row)
         label = wide ? K_LD(labels, at * 2) : K_LD(labels, at);
         uint high = label >= 0x80000000u ? 0xffffffffu : 0u;
         if (wide) high = K_LD(labels, at * 2 + 1);
-        if (high != 0u || label >= K_P(others)) flags = FLAG_BAD;
-    } else if (label >= K_P(others)) {
+        if (high != 0u || label >= K_P(total)) flags = FLAG_BAD;
+        label = label - K_P(before);
+    } else if (label + K_P(before) >= K_P(total)) {
         flags = FLAG_DROPPED | FLAG_IGNORED;
     }
+    if (label >= K_P(others)) label = SOFTMAX_ELSEWHERE;
     bool none = flags != 0u;
     if ((K_P(flags) & EVERY_ROW_COUNTS) != 0u) flags &= ~(FLAG_DROPPED | FLAG_IGNORED);
     store_pair(K_PASS row, none ? SOFTMAX_NO_COLUMN : label, flags);
@@ -50,7 +54,8 @@ K_FN void pair_column(K_CTX uint col)
         row = 0u;
         while (row < K_P(others) && K_LD(work, other_at(K_PASS PLANE_LABEL, row)) != col) row++;
     }
-    bool none = row >= K_P(others);
+    bool none = row + K_P(before) >= K_P(total);
+    if (row >= K_P(others)) row = SOFTMAX_ELSEWHERE;
     store_pair(K_PASS col, none ? SOFTMAX_NO_COLUMN : row, none ? FLAG_IGNORED : 0u);
 }
 
@@ -76,9 +81,13 @@ K_FN uint join_values(uint a, uint b)
         if (label != SOFTMAX_NO_COLUMN) owner = K_LD(work, other_at(K_PASS PLANE_LABEL, label)) == row;
         if (!owner) store_pair(K_PASS row, SOFTMAX_NO_COLUMN, FLAG_BAD);
     }
+    if (K_W(mode) == PAIRS_HERE && K_LD(work, side_at(K_PASS PLANE_LABEL, row)) == SOFTMAX_ELSEWHERE)
+        K_ST(work, side_at(K_PASS PLANE_ROW_LOSS, row), 0u);
     if (K_W(mode) == PAIRS_JOIN) {
+        uint col = (K_P(flags) & OF_A_BLOCK) != 0u ? row + K_P(shift) : row;
         uint a = K_LD(work, side_at(K_PASS PLANE_ROW_LOSS, row));
-        uint b = K_LD(work, other_at(K_PASS PLANE_ROW_LOSS, row));
+        uint b = 0u;
+        if (col < K_P(others)) b = K_LD(work, other_at(K_PASS PLANE_ROW_LOSS, col));
         K_ST(work, side_at(K_PASS PLANE_PAIR_LOSS, row), join_values(a, b));
     }
     if (K_W(mode) == PAIRS_ROWS && row == 0u) {

@@ -7,6 +7,8 @@
 //   clip       the same similarities give the statistics of rows and of columns, which need all chunks: unless one chunk
 //              holds all, the gradient makes them again. Four products, 8 rows cols dim flops, for both directions.
 //   siglip     each pair is by itself: value and gradient in one sweep. Three products.
+// Statistics can be saved and given: given, nothing is swept, and similarities are made for the gradient alone. So calls
+// that hold blocks of a batch save theirs, the caller merges, and each makes its part from those of all.
 // Rows share planes, link and reductions with the softmax family (softmax_passes.c); clip's columns are rows of a second
 // such problem. Products: tile_passes.c.
 #include "loss/contrastive.h"
@@ -61,6 +63,20 @@ static bool add_gather(contrastive *c, int64_t row, int64_t rows)
     if (!add_pairs(c, PAIRS_ROWS, row, rows)) return false;
     if (!c->both) return true;
     return add_pairs(c, PAIRS_COLUMNS, 0, c->rows.cols) && (c->labels < 0 || add_pairs(c, PAIRS_CHECK, 0, rows));
+}
+
+// Of a split batch: a value counts where its pair is.
+static bool add_here(contrastive *c, int64_t rows)
+{
+    if (!c->split) return true;
+    contrast_window window = {0};
+    window.mode = PAIRS_HERE;
+    for (int side = 0; side < 1 + c->both; side++) {
+        wane_pass *pass = add(c, WANE_KERNEL_CONTRAST_PAIRS, side ? c->rows.cols : rows, side ? RECORD_B : RECORD_A, window);
+        if (!pass) return false;
+        pass->slots[4] = work_slot(c);
+    }
+    return true;
 }
 
 // Sums of the batch's values, or of its weights, into parts from `part` on.
@@ -194,8 +210,17 @@ static bool add_link(contrastive *c, softmax_problem *p, int64_t rows)
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
     if (!pass) return false;
     pass->consts[0] = p->term;
+    pass->consts[1] = p->given ? OPTION_MERGED : 0;
     pass->slots[0] = work_slot(c);
     return p == &c->rows || of_columns(c, true);
+}
+
+// Public planes of a side's rows to the workspace (RESTORE), or from it (SAVE) where they are asked for.
+static bool add_planes(contrastive *c, softmax_problem *p, uint16_t kernel, int64_t row, int64_t rows)
+{
+    if (kernel == WANE_KERNEL_SOFTMAX_SAVE && !p->save) return true;
+    bool good = softmax_add_planes(p, kernel, row, rows);
+    return p == &c->rows ? good : of_columns(c, good);
 }
 
 // Slopes of the similarities in their place; of siglip, values too.
@@ -248,12 +273,14 @@ static bool add_total(contrastive *c, int operand, uint32_t plane, int64_t row, 
 // info_nce and siglip: a batch of rows is a chunk.
 static bool add_rows_alone(contrastive *c, int64_t row, int64_t rows)
 {
-    if (!add_similarities(c, row, rows, 0)) return false;
+    softmax_problem *p = &c->rows;
+    if ((!p->given || c->slopes) && !add_similarities(c, row, rows, 0)) return false;
     if (c->points) {
         if (!add_slopes(c, rows, 0)) return false;
     } else {
-        if (!add_statistics(c, rows, 0) || !add_link(c, &c->rows, rows)) return false;
-        if ((c->grad || c->grad_bias >= 0) && !add_slopes(c, rows, 0)) return false;
+        if (!(p->given ? add_planes(c, p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows) : add_statistics(c, rows, 0))) return false;
+        if (!add_link(c, p, rows) || !add_here(c, rows) || !add_planes(c, p, WANE_KERNEL_SOFTMAX_SAVE, row, rows)) return false;
+        if (c->slopes && !add_slopes(c, rows, 0)) return false;
     }
     return !c->grad || add_gradients(c, row, rows, 0);
 }
@@ -261,13 +288,18 @@ static bool add_rows_alone(contrastive *c, int64_t row, int64_t rows)
 // clip: the statistics of all chunks, then the gradients of all.
 static bool add_both(contrastive *c)
 {
-    softmax_problem *p = &c->rows;
-    for (int64_t row = 0, rows; row < p->rows; row += rows) {
+    softmax_problem *p = &c->rows, *q = &c->cols;
+    for (int64_t row = 0, rows; row < p->rows && !p->given; row += rows) {
         rows = softmax_clamp(p->rows - row, 1, c->chunk_rows);
         if (!add_similarities(c, row, rows, row) || !add_statistics(c, rows, row)) return false;
     }
-    if (!add_link(c, p, p->rows) || !add_link(c, &c->cols, p->cols)) return false;
-    for (int64_t row = 0, rows; row < p->rows && (c->grad || c->grad_bias >= 0); row += rows) {
+    if (p->given && (!add_planes(c, p, WANE_KERNEL_SOFTMAX_RESTORE, 0, p->rows)
+                     || !add_planes(c, q, WANE_KERNEL_SOFTMAX_RESTORE, 0, q->rows)))
+        return false;
+    if (!add_link(c, p, p->rows) || !add_link(c, q, q->rows) || !add_here(c, p->rows)
+        || !add_planes(c, p, WANE_KERNEL_SOFTMAX_SAVE, 0, p->rows) || !add_planes(c, q, WANE_KERNEL_SOFTMAX_SAVE, 0, q->rows))
+        return false;
+    for (int64_t row = 0, rows; row < p->rows && c->slopes; row += rows) {
         rows = softmax_clamp(p->rows - row, 1, c->chunk_rows);
         if (!c->kept && !add_similarities(c, row, rows, row)) return false;
         if (!add_slopes(c, rows, row) || (c->grad && !add_gradients(c, row, rows, row))) return false;
@@ -307,7 +339,7 @@ static bool add_count(contrastive *c)
 static bool add_zeros(contrastive *c)
 {
     if (!add_total(c, c->grad_scale, PLANE_DOT, 0, 0) || !add_total(c, c->grad_bias, PLANE_SLOPES, 0, 0)) return false;
-    if (c->b.grad.operand < 0 || c->b.adds) return true;
+    if (c->b.grad.operand < 0 || c->b.adds || c->b.grad.rows == 0) return true;
     tile_matrix a = tile_none(), b = tile_none();
     a.rows = c->b.grad.rows, b.rows = c->dim;
     tile_product p = {a, b, tile_none(), c->b.grad, false, true, 0, 0};
@@ -319,7 +351,8 @@ static bool add_passes(contrastive *c)
     softmax_problem *p = &c->rows;
     bool one = p->rows <= p->batch_rows;
     if (p->mean && !add_count(c)) return false;
-    if (p->rows && c->copied && !add_rows(c, &c->b, 0, p->cols, 0, c->dense_b)) return false;
+    bool products = !p->given || c->slopes;
+    if (p->rows && c->copied && products && !add_rows(c, &c->b, 0, p->cols, 0, c->dense_b)) return false;
     uint32_t part = 0;
     for (int64_t row = 0, rows; row < p->rows; row += rows) {
         rows = softmax_clamp(p->rows - row, 1, p->batch_rows);
@@ -338,8 +371,9 @@ static bool add_passes(contrastive *c)
 
 static uint64_t products(const contrastive *c)
 {
-    bool again = c->both && !c->kept && c->grad, sums = c->a.grad.operand >= 0 || c->grad_scale >= 0;
-    return 1 + (uint64_t)again + sums + (c->b.grad.operand >= 0);
+    bool first = !c->rows.given, again = c->slopes && (c->rows.given || (c->both && !c->kept));
+    bool sums = c->a.grad.operand >= 0 || c->grad_scale >= 0;
+    return (uint64_t)first + again + sums + (c->b.grad.operand >= 0);
 }
 
 static void count_costs(const contrastive *c)
@@ -348,7 +382,7 @@ static void count_costs(const contrastive *c)
     wane_plan_info *info = &p->plan->info;
     uint64_t elements = (uint64_t)p->rows * (uint64_t)p->cols;
     info->flops = products(c) * 2 * elements * (uint64_t)c->dim;
-    info->exps = elements * (c->points ? 2 : (uint64_t)(1 + c->both) * (1 + (uint64_t)c->grad));
+    info->exps = elements * (c->points ? 2 : (uint64_t)(1 + c->both) * ((uint64_t)!p->given + c->grad));
 }
 
 static wane_status plan_contrastive(wane_plan *plan)
@@ -360,7 +394,7 @@ static wane_status plan_contrastive(wane_plan *plan)
     contrast_fill_records(&c);
     bool good = wane_plan_note(plan, "chunks of %lld rows x %lld columns, %d products%s", (long long)c.chunk_rows,
                                (long long)c.rows.cols, (int)products(&c),
-                               c.both && c.grad ? c.kept ? ": one chunk holds all similarities"
+                               c.rows.given ? ": statistics are given" : c.both && c.grad ? c.kept ? ": one chunk holds all similarities"
                                                          : ": the gradient makes the similarities again" : "")
              && add_passes(&c);
     if (!good) return c.status ? c.status : wane_no_memory(plan->context);
@@ -370,8 +404,7 @@ static wane_status plan_contrastive(wane_plan *plan)
 
 static uint32_t statistics_need(const wane_plan *plan)
 {
-    (void)plan;
-    return 0;
+    return plan->loss->loss == WANE_LOSS_SIGLIP ? 0 : CONTRAST_STATISTICS;
 }
 
 extern const wane_family wane_family_contrastive;

@@ -20,6 +20,8 @@ typedef struct contrast_window {
 #undef U
 } contrast_window;
 
+enum { CONTRAST_STATISTICS = WANE_STATISTIC_MAX | WANE_STATISTIC_SUM | WANE_STATISTIC_TARGET | WANE_STATISTIC_FLAGS };
+
 // Records of a plan: row kernels see rows and columns as two sets of planes, contrastive kernels each side beside the other.
 enum { RECORD_ROWS, RECORD_COLS, RECORD_A, RECORD_B, RECORD_COUNT };
 
@@ -38,7 +40,9 @@ typedef struct contrastive {
     int64_t dim;
     int labels, scale, bias, grad_scale, grad_bias;
     bool both, points, normalize;          // clip; siglip
+    bool split;                            // rows and columns are blocks of a batch's
     bool grad;                             // of anything
+    bool slopes;                           // similarities' gradients are asked for, if only as their sum
     bool copied;                           // rows of b are made anew in the workspace, else read where they are
     bool kept;                             // all similarities are held from the statistics to the gradient
     int64_t chunk_rows;

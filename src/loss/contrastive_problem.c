@@ -32,17 +32,84 @@ static wane_status read_side(const contrastive *c, contrast_side *s, wane_role s
                      wane_dtype_name(o->dtype), wane_dtype_name(s->source.dtype));
 }
 
+static double total_of(const contrastive *c) { return softmax_param(c->rows.plan, WANE_PARAM_TOTAL_COLS); }
+
 static wane_status check_shapes(const contrastive *c)
 {
     wane_context *context = c->rows.plan->context;
     if (c->dim < 1) return wane_fail(context, WANE_ERROR_EXTENT, "a", "has no columns: dim is one or more");
-    if (c->b.source.rows < 1) return wane_fail(context, WANE_ERROR_EXTENT, "b", "has no rows: there is nothing to compare with");
-    if (c->both && c->a.source.rows != c->b.source.rows)
+    bool nothing = c->both && c->a.source.rows == 0 && !total_of(c);     // no pairs: its loss is 0
+    if (c->b.source.rows < 1 && !nothing) return wane_fail(context, WANE_ERROR_EXTENT, "b", "has no rows: there is nothing to compare with");
+    if (c->both && !total_of(c) && c->a.source.rows != c->b.source.rows)
         return wane_fail(context, WANE_ERROR_EXTENT, "b", "has %lld rows and a has %lld: clip pairs them one to one",
                          (long long)c->b.source.rows, (long long)c->a.source.rows);
     if (c->scale >= 0 && c->rows.plan->given[WANE_PARAM_TEMPERATURE])
-        return wane_fail(context, WANE_ERROR_UNSUPPORTED, "scale",
-                         "and the parameter temperature are both given: the scale is one or the other");
+        return wane_fail(context, WANE_ERROR_DUPLICATE, "temperature",
+                         "is given beside the tensor scale, which stands in its place: leave the temperature out");
+    return WANE_OK;
+}
+
+// Statistics are those of the rows, and in clip of the columns beside them.
+static wane_status read_statistics(contrastive *c)
+{
+    wane_plan *plan = c->rows.plan;
+    wane_context *context = plan->context;
+    softmax_problem *sides[2] = {&c->rows, &c->cols};
+    bool given[2] = {false, false};
+    for (int i = 0; i < 2; i++) {
+        sides[i]->statistics = wane_plan_find(plan, i ? WANE_ROLE_COL_STATISTICS : WANE_ROLE_STATISTICS);
+        bool bound = sides[i]->statistics >= 0;
+        given[i] = bound && !plan->operands[sides[i]->statistics].written;
+        sides[i]->save = bound && !given[i];
+        if (bound && plan->statistics_mask != CONTRAST_STATISTICS)
+            return wane_fail(context, WANE_ERROR_UNSUPPORTED, "statistics_mask",
+                             "0x%x has planes that similarities do not have: ask wane_statistics_need", (unsigned)plan->statistics_mask);
+    }
+    if (c->both && given[0] != given[1])
+        return wane_fail(context, WANE_ERROR_MISSING_OPERAND, given[0] ? "col_statistics" : "statistics",
+                         "is not given, and %s is: clip needs those of rows and of columns", given[0] ? "statistics" : "col_statistics");
+    c->rows.given = given[0];
+    c->cols.given = given[1];
+    return WANE_OK;
+}
+
+// Whether a block lies within the whole, whose columns, and in clip rows, are so many.
+static wane_status check_block(const contrastive *c, double total)
+{
+    wane_context *context = c->rows.plan->context;
+    double row = softmax_param(c->rows.plan, WANE_PARAM_ROW_OFFSET), col = softmax_param(c->rows.plan, WANE_PARAM_COL_OFFSET);
+    double rows = (double)c->a.source.rows, cols = (double)c->b.source.rows;
+    if (row < 0 || row > INT32_MAX || col < 0)
+        return wane_fail(context, WANE_ERROR_PARAM_RANGE, col < 0 ? "col_offset" : "row_offset",
+                         "is %.0f: rows of a split batch are numbered from 0 to 2^31 - 1", col < 0 ? col : row);
+    bool fits = col + cols <= total, rows_fit = !c->both || row + rows <= total;
+    if (fits && rows_fit) return WANE_OK;
+    return wane_fail(context, WANE_ERROR_PARAM_RANGE, "total_cols", "is %.0f, and rows %.0f to %.0f of %s are given", total,
+                     fits ? row : col, (fits ? row + rows : col + cols) - 1, fits ? "a" : "b");
+}
+
+// A batch that is split into blocks over several calls: each saves statistics, the caller merges them, and each makes the
+// values of its own pairs and its part of the gradients from those of all.
+static wane_status read_block(contrastive *c)
+{
+    wane_plan *plan = c->rows.plan;
+    wane_context *context = plan->context;
+    double total = total_of(c);
+    if (total == 0) return WANE_OK;
+    wane_status status = check_block(c, total);
+    c->split = (double)c->b.source.rows < total || (c->both && (double)c->a.source.rows < total);
+    if (status || !c->split) return status;
+    if (c->both && c->labels >= 0)
+        return wane_fail(context, WANE_ERROR_UNSUPPORTED, "labels",
+                         "are not read where clip's batch is split: row i of the whole belongs to column i");
+    for (uint32_t i = 0; i < plan->operand_count && !c->rows.given; i++)
+        if (plan->operands[i].written && !(plan->operands[i].role->direction == WANE_DIRECTION_STATE))
+            return wane_fail(context, WANE_ERROR_UNSUPPORTED, plan->operands[i].role->name,
+                             "is made from the statistics of all blocks: save each call's, merge them by "
+                             "wane_statistics_merge, and give them");
+    if (c->both && c->rows.given && softmax_param(plan, WANE_PARAM_REDUCTION) != WANE_REDUCTION_SUM)
+        return wane_fail(context, WANE_ERROR_UNSUPPORTED, "reduction",
+                         "of a split batch is sum: for the mean give an upstream of 1 / %.0f, the rows of the whole", total);
     return WANE_OK;
 }
 
@@ -76,12 +143,14 @@ wane_status contrast_read(contrastive *c, wane_plan *plan)
     c->copied = c->normalize || c->b.source.dtype != WANE_DTYPE_F32;
     p->rows = c->a.source.rows;
     p->inner = p->rows ? p->rows : 1;
-    p->cols = c->b.source.rows;
+    p->cols = softmax_clamp(c->b.source.rows, 1, INT32_MAX);
     c->cols = c->rows;
     c->cols.rows = c->cols.inner = p->cols;
     c->cols.cols = p->rows;
     c->grad = c->a.grad.operand >= 0 || c->b.grad.operand >= 0 || c->grad_scale >= 0 || (c->grad_bias >= 0 && c->points);
-    return WANE_OK;
+    c->slopes = c->grad || c->grad_bias >= 0;
+    status = read_statistics(c);
+    return status == WANE_OK ? read_block(c) : status;
 }
 
 // ---- cutting ----
@@ -106,7 +175,7 @@ static uint64_t lay_out(contrastive *c, int64_t chunk_rows)
     uint32_t batches = p->rows ? (uint32_t)ceil_div(p->rows, p->batch_rows) : 0;
     p->parts = batches * batch_parts(p->batch_rows) + (c->both && batches ? batch_parts(p->cols) : 0);
     p->slice_cols = (uint32_t)softmax_clamp(p->cols, 1, SLICE_COLS_MOST);
-    p->slices = c->points ? 0 : (uint32_t)ceil_div(p->cols, p->slice_cols);
+    p->slices = c->points ? 0 : p->given ? 1 : (uint32_t)ceil_div(p->cols, p->slice_cols);
     q->slices = 1;
     uint64_t words = wane_round_up(SOFTMAX_SCALARS + (uint64_t)p->parts * SOFTMAX_PART_WORDS, 64);
     words += (uint64_t)p->batch_rows * softmax_plane_count(p);
@@ -170,7 +239,7 @@ wane_status contrast_cut(contrastive *c)
     int64_t rows = even_rows(c, limit ? low : most);
     if (limit && lay_out(c, rows) > limit) rows = low;     // smaller chunks, and so more batches and parts
     lay_out(c, rows);
-    c->kept = rows >= p->rows;
+    c->kept = rows >= p->rows && !p->given;
     uint64_t window = plan->limits.max_window_bytes - 512;
     if (p->work_bytes > window)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "a", "has too many rows: their statistics take %llu bytes, the device's window has %llu",
@@ -195,6 +264,8 @@ static void fill_rows(const contrastive *c, softmax_problem *p, uint32_t planes,
     r->slices = p->slices;
     r->slice_cols = p->slice_cols;
     r->inverse_temperature = 1;
+    r->statistics_mask = p->plan->statistics_mask;
+    softmax_put_strides(p, p->statistics, &r->statistics_outer, &r->statistics_row, &r->statistics_plane);
 }
 
 static void fill_side(const contrastive *c, const contrast_side *s, const contrast_side *t, int64_t shift)
@@ -208,7 +279,10 @@ static void fill_side(const contrastive *c, const contrast_side *s, const contra
     r->dim = (uint32_t)c->dim;
     r->flags = (c->labels >= 0 ? HAS_LABELS : 0) | (c->rows.upstream >= 0 ? HAS_PAIR_UPSTREAM : 0)
              | (c->labels >= 0 && plan->operands[c->labels].dtype == WANE_DTYPE_I64 ? HAS_LABELS_I64 : 0)
-             | (c->scale >= 0 ? HAS_SCALE : 0) | (c->bias >= 0 ? HAS_BIAS : 0) | (c->points ? EVERY_ROW_COUNTS : 0);
+             | (c->scale >= 0 ? HAS_SCALE : 0) | (c->bias >= 0 ? HAS_BIAS : 0) | (c->points ? EVERY_ROW_COUNTS : 0)
+             | (c->split ? OF_A_BLOCK : 0);
+    r->before = c->split ? (uint32_t)softmax_param(plan, first ? WANE_PARAM_COL_OFFSET : WANE_PARAM_ROW_OFFSET) : 0;
+    r->total = c->split ? (uint32_t)total_of(c) : r->others;
     r->planes = own->planes, r->plane_rows = own->plane_rows;
     r->other_planes = other->planes, r->other_rows = other->plane_rows;
     r->source_row = (uint32_t)s->source.row, r->source_col = (uint32_t)s->source.col;

@@ -2,24 +2,25 @@
 // a part of them.
 #include "loss/softmax.h"
 
-// First dimension of an operand's rows, or -1: [rows.., cols], [rows..], [planes, rows..], or no rows at all.
+// Dimensions of an operand's rows: of [rows.., cols], [rows..], [planes, rows..], and [planes, cols], where a problem's rows
+// are columns.
 static void row_dims_of(const wane_plan_operand *o, uint32_t dims[3], uint32_t count)
 {
-    bool matrix = strcmp(o->shape, "rows,cols") == 0, planes = strcmp(o->shape, "planes,rows") == 0;
+    bool matrix = strcmp(o->shape, "rows,cols") == 0, planes = strncmp(o->shape, "planes,", 7) == 0;
     for (uint32_t i = 0; i < count; i++) dims[i] = matrix ? (i ? i + 1 : 0) : planes ? i + 1 : i;
 }
 
 bool softmax_has_rows(const softmax_problem *p, const wane_plan_operand *o)
 {
     (void)p;
-    return strstr(o->shape, "rows") != NULL;
+    return strstr(o->shape, "rows") != NULL || strncmp(o->shape, "planes,", 7) == 0;
 }
 
 softmax_view softmax_view_of(const softmax_problem *p, int operand)
 {
     const wane_plan_operand *o = &p->plan->operands[operand];
     softmax_view v = {0, 0, 0};
-    bool planes = strcmp(o->shape, "planes,rows") == 0;
+    bool planes = strncmp(o->shape, "planes,", 7) == 0;
     if (!softmax_has_rows(p, o)) {
         v.col = o->rank ? o->strides[0] : 0;
         return v;

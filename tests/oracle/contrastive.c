@@ -345,7 +345,8 @@ const char *contrastive_solve(oracle_problem *problem, contrastive_kind kind) {
     contrast c = {.problem = problem, .kind = kind, .dim = a->extents[1], .weight = kind == CONTRASTIVE_BOTH ? 0.5 : 1,
                   .normalize = problem->param[ORACLE_PARAM_NORMALIZE] != 0,
                   .a = {.rows = a->extents[0], .x = a->data}, .b = {.rows = b->extents[0], .x = b->data}};
-    if (c.dim < 1 || c.b.rows < 1) {
+    bool nothing = kind == CONTRASTIVE_BOTH && c.a.rows == 0;
+    if (c.dim < 1 || (c.b.rows < 1 && !nothing)) {
         return "similarities need at least one column and one dimension";
     }
     if (kind == CONTRASTIVE_BOTH && c.a.rows != c.b.rows) {
@@ -353,6 +354,9 @@ const char *contrastive_solve(oracle_problem *problem, contrastive_kind kind) {
     }
     if (problem->in[ORACLE_ROLE_SCALE].data != NULL && problem->param_given[ORACLE_PARAM_TEMPERATURE]) {
         return "scale and temperature are both given";
+    }
+    if (problem->param[ORACLE_PARAM_TOTAL_COLS] != 0 && problem->param[ORACLE_PARAM_TOTAL_COLS] != (double)c.b.rows) {
+        return "the oracle takes all rows and columns at once";
     }
     c.s = given(problem, ORACLE_ROLE_SCALE, 0, 1 / problem->param[ORACLE_PARAM_TEMPERATURE]);
     c.bias = given(problem, ORACLE_ROLE_BIAS, 0, kind == CONTRASTIVE_PAIRS ? -10 : 0);

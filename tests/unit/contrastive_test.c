@@ -1,6 +1,7 @@
 // contrastive_test.c - plans of contrastive losses: bad input is named before anything is written, and the budget holds.
 #include "support.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static test_log log_;
@@ -45,6 +46,14 @@ static void begin(wane_loss loss)
     add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 0, 0, 0);
     add(WANE_ROLE_GRAD_A, WANE_DTYPE_F32, 2, rows, dim);
     add(WANE_ROLE_GRAD_B, WANE_DTYPE_F32, 2, rows, dim);
+}
+
+static wane_param_value params[4];
+
+static void set(wane_param param, double value)
+{
+    params[p.desc.param_count++] = (wane_param_value){.param = param, .value = value};
+    p.desc.params = params;
 }
 
 static wane_status plan(wane_plan_info *info)
@@ -98,13 +107,95 @@ static void test_types(void **state)
 static void test_scale_or_temperature(void **state)
 {
     (void)state;
-    wane_param_value value = {.param = WANE_PARAM_TEMPERATURE, .value = 0.1};
     begin(WANE_LOSS_CLIP);
-    p.desc.params = &value;
-    p.desc.param_count = 1;
-    REFUSED(WANE_ERROR_UNSUPPORTED, "scale");
-    value.value = 0;
-    REFUSED(WANE_ERROR_PARAM_RANGE, "temperature");
+    set(WANE_PARAM_TEMPERATURE, 0.1);
+    REFUSED(WANE_ERROR_DUPLICATE, "temperature");
+    assert_non_null(strstr(log_.text, "leave the temperature out"));
+    const double bad[] = {0, -1, NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        params[0].value = bad[i];
+        REFUSED(WANE_ERROR_PARAM_RANGE, "temperature");
+    }
+}
+
+// No pairs at all: a loss of 0, as of no rows of logits. Columns without rows are a mistake.
+static void test_no_rows(void **state)
+{
+    (void)state;
+    begin(WANE_LOSS_CLIP);
+    *extent(A, 0) = *extent(GA, 0) = *extent(LABELS, 0) = *extent(B, 0) = *extent(GB, 0) = 0;
+    assert_int_equal(plan(NULL), WANE_OK);
+    *extent(B, 0) = *extent(GB, 0) = 1;
+    REFUSED(WANE_ERROR_EXTENT, "b");
+    p.desc.loss = WANE_LOSS_INFO_NCE;
+    assert_int_equal(plan(NULL), WANE_OK);
+    *extent(B, 0) = *extent(GB, 0) = 0;
+    REFUSED(WANE_ERROR_EXTENT, "b");
+}
+
+static wane_operand *add_statistics(wane_role role, int64_t planes, uint32_t flags)
+{
+    add(role, WANE_DTYPE_F32, 2, planes, rows);
+    p.operands[p.desc.operand_count - 1].flags = flags;
+    return &p.operands[p.desc.operand_count - 1];
+}
+
+static void test_statistics(void **state)
+{
+    (void)state;
+    begin(WANE_LOSS_CLIP);
+    wane_operand *own = add_statistics(WANE_ROLE_STATISTICS, 4, 0);
+    assert_int_equal(plan(NULL), WANE_OK);
+    own->flags = WANE_OPERAND_GIVEN;
+    REFUSED(WANE_ERROR_MISSING_OPERAND, "col_statistics");
+    wane_operand *other = add_statistics(WANE_ROLE_COL_STATISTICS, 4, WANE_OPERAND_GIVEN);
+    assert_int_equal(plan(NULL), WANE_OK);
+    own->flags = 0;
+    REFUSED(WANE_ERROR_MISSING_OPERAND, "statistics");
+    own->flags = WANE_OPERAND_GIVEN;
+    other->tensor.extents[1]--;
+    REFUSED(WANE_ERROR_EXTENT, "col_statistics");
+    other->tensor.extents[1]++;
+    own->tensor.extents[0] = other->tensor.extents[0] = 5;
+    REFUSED(WANE_ERROR_EXTENT, "statistics");
+    p.desc.statistics_mask = 31;
+    REFUSED(WANE_ERROR_UNSUPPORTED, "statistics_mask");
+    begin(WANE_LOSS_SIGLIP);
+    add_statistics(WANE_ROLE_STATISTICS, 4, 0);
+    REFUSED(WANE_ERROR_UNKNOWN_ROLE, NULL);
+}
+
+// A block of a batch: what it may ask for, and where it may lie.
+static void test_blocks(void **state)
+{
+    (void)state;
+    begin(WANE_LOSS_CLIP);
+    set(WANE_PARAM_TOTAL_COLS, 2 * rows);
+    set(WANE_PARAM_ROW_OFFSET, rows);
+    REFUSED(WANE_ERROR_UNSUPPORTED, "labels");
+    p.operands[LABELS] = p.operands[SCALE];
+    p.operands[LABELS].role = WANE_ROLE_BIAS;
+    REFUSED(WANE_ERROR_UNSUPPORTED, "loss");
+    add_statistics(WANE_ROLE_STATISTICS, 4, WANE_OPERAND_GIVEN);
+    add_statistics(WANE_ROLE_COL_STATISTICS, 4, WANE_OPERAND_GIVEN);
+    REFUSED(WANE_ERROR_UNSUPPORTED, "reduction");
+    set(WANE_PARAM_REDUCTION, WANE_REDUCTION_SUM);
+    assert_int_equal(plan(NULL), WANE_OK);
+    params[1].value = rows + 1;
+    REFUSED(WANE_ERROR_PARAM_RANGE, "total_cols");
+    params[1].value = -1;
+    REFUSED(WANE_ERROR_PARAM_RANGE, "row_offset");
+    params[1] = (wane_param_value){.param = WANE_PARAM_COL_OFFSET, .value = rows + 1};
+    REFUSED(WANE_ERROR_PARAM_RANGE, "total_cols");
+    params[1].value = -1;
+    REFUSED(WANE_ERROR_PARAM_RANGE, "col_offset");
+    params[1].value = rows;
+    p.desc.operand_count -= 2;
+    p.operands[LOSS] = p.operands[p.desc.operand_count];
+    p.operands[LOSS].flags = 0;
+    p.desc.operand_count = LOSS + 1;
+    params[2].value = WANE_REDUCTION_MEAN;     // of no matter where statistics alone are saved
+    assert_int_equal(plan(NULL), WANE_OK);
 }
 
 // The least is what the error says, and is enough. Twice as many flops as two products of a forward pass, in all.
@@ -131,7 +222,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_scale_or_temperature),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget), cmocka_unit_test(test_no_rows), cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

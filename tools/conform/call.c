@@ -238,7 +238,7 @@ static void check_statistics(conform_call *k, const conform_tensor *t)
         for (int64_t row = 0; row < s->extents[1]; row++) {
             const unsigned char *first = t->memory + t->origin;
             if (memcmp(first + 4 * (plane * s->strides[0] + row * s->strides[1]), poison, sizeof poison) != 0) continue;
-            conform_fail(k->run->result, "%s: statistics[%lld, %lld] was not written", k->name, (long long)plane, (long long)row);
+            conform_fail(k->run->result, "%s: %s[%lld, %lld] was not written", k->name, t->role->name, (long long)plane, (long long)row);
             return;
         }
     if (!k->run->c->family->wrong_statistics) return;
@@ -312,7 +312,7 @@ static bool run_call(conform_call *k)
     run->result->digest = hash_outputs(k, run->result->digest);
     for (uint32_t i = 0; i < k->count; i++) {
         if (!makes(k, i)) continue;
-        if (k->tensors[i]->role->role == WANE_ROLE_STATISTICS) check_statistics(k, k->tensors[i]);
+        if (k->tensors[i]->role->direction == WANE_DIRECTION_STATE) check_statistics(k, k->tensors[i]);
         else conform_judge(run, k->tensors[i], k->name);
     }
     return true;

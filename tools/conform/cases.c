@@ -89,7 +89,7 @@ static void append_roles(text_end *end, const conform_maker *m)
     if (all) append(end, ".", "inputs");
     for (uint32_t i = 0; !all && (role = wane_loss_role_at(c->loss, i)); i++)
         if (c->inputs & CONFORM_BIT(role->role)) append(end, ".", role->name);
-    uint64_t saved = CONFORM_BIT(WANE_ROLE_STATISTICS);
+    uint64_t saved = conform_roles(c->loss, WANE_DIRECTION_STATE, -1);
     if (c->outputs == m->outputs) return;
     if (c->outputs == (m->outputs & ~m->gradients)) append(end, ".", "forward");
     else if (c->outputs == (m->outputs | saved)) append(end, ".", "save");

@@ -114,25 +114,30 @@ static bool find_mask(conform_run *run)
 // What a call with given statistics can make.
 static uint64_t second_outputs(const conform_run *run)
 {
-    uint64_t roles = run->c->outputs & ~CONFORM_BIT(WANE_ROLE_STATISTICS);
+    uint64_t roles = run->c->outputs & ~conform_roles(run->c->loss, WANE_DIRECTION_STATE, -1);
     return run->c->family->not_from_statistics ? roles & ~run->c->family->not_from_statistics(run) : roles;
 }
 
 static bool do_backward(conform_run *run)
 {
-    uint64_t saved = CONFORM_BIT(WANE_ROLE_STATISTICS), gradients = conform_roles(run->c->loss, WANE_DIRECTION_GRAD, -1);
+    uint64_t saved = conform_roles(run->c->loss, WANE_DIRECTION_STATE, -1), gradients = conform_roles(run->c->loss, WANE_DIRECTION_GRAD, -1);
     conform_call forward = {.run = run, .name = "forward"}, backward = {.run = run, .name = "backward"};
     if (!conform_bind_all(&forward, (run->c->outputs & ~gradients) | saved) || !conform_do_call(&forward)) return false;
-    conform_tensor *statistics = NULL;
-    for (uint32_t i = 0; i < forward.count; i++)
-        if (forward.tensors[i]->role->role == WANE_ROLE_STATISTICS) statistics = forward.tensors[i];
     uint64_t roles = second_outputs(run);
-    if (!roles || !statistics) return true;
-    if (!conform_tensor_keep(statistics)) return conform_no_memory(run);
-    if (!conform_bind_all(&backward, roles) || !conform_bind(&backward, statistics, WANE_OPERAND_GIVEN)) return false;
+    if (!roles || !saved) return true;
+    if (!conform_bind_all(&backward, roles)) return false;
+    for (uint32_t i = 0; i < forward.count; i++) {
+        conform_tensor *t = forward.tensors[i];
+        if (!(saved & CONFORM_BIT(t->role->role))) continue;
+        if (!conform_tensor_keep(t)) return conform_no_memory(run);
+        if (!conform_bind(&backward, t, WANE_OPERAND_GIVEN)) return false;
+    }
     if (!conform_do_call(&backward)) return false;
-    if (memcmp(statistics->memory, statistics->before, statistics->bytes) != 0)
-        conform_fail(run->result, "backward: the statistics that were given have changed");
+    for (uint32_t i = 0; i < backward.count; i++) {
+        const conform_tensor *t = backward.tensors[i];
+        if (backward.flags[i] & WANE_OPERAND_GIVEN && memcmp(t->memory, t->before, t->bytes) != 0)
+            conform_fail(run->result, "backward: %s that were given have changed", t->role->name);
+    }
     return true;
 }
 

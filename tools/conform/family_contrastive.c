@@ -112,6 +112,8 @@ static void start(conform_maker *m, int64_t rows, int64_t cols, int64_t dim)
     m->c.dim = dim;
 }
 
+static bool has_statistics(const conform_maker *m) { return conform_roles(m->loss, WANE_DIRECTION_STATE, -1) != 0; }
+
 static const wane_param_info *param(const conform_maker *m, wane_param id)
 {
     const wane_param_info *info;
@@ -138,8 +140,8 @@ static void make_shapes(conform_maker *m)
             m->c.values = conform_values_named(m, i % 3 ? "plain" : "aligned");
             conform_add(m);
         }
-    for (uint32_t reduction = 0; reduction < 3 && !is_clip(m->loss); reduction++) {
-        start(m, 0, 7, 5);
+    for (uint32_t reduction = 0; reduction < 3; reduction++) {
+        start(m, 0, is_clip(m->loss) ? 0 : 7, 5);
         conform_set_reduction(m, reduction);
         conform_add(m);
     }
@@ -246,6 +248,29 @@ static void make_calls(conform_maker *m)
         }
 }
 
+// Statistics saved, and values and gradients from them. A batch that is split into blocks is a caller's protocol of several
+// calls: tests/cross/contrast_test.c.
+static void make_two_calls(conform_maker *m)
+{
+    static const char *const of[] = {"plain", "bad", "twice", "zero_rows", "nan", "nan_column", "sharp"};
+    uint64_t saved = conform_roles(m->loss, WANE_DIRECTION_STATE, -1);
+    for (uint32_t way = 0; way < 7 && has_statistics(m); way++) {
+        start(m, way & 1 ? 70 : 33, way & 1 ? 66 : 130, 24);
+        m->c.values = conform_values_named(m, of[way]);
+        m->c.inputs = way ? m->optional : 0;
+        m->c.calls = CALLS_BACKWARD;
+        m->c.batches = way == 5 || way == 6 ? 3 : 0;
+        m->c.layout = way == 4 ? LAYOUT_REVERSED : LAYOUT_DENSE;
+        m->c.memory = way == 3 ? MEMORY_BUFFER : MEMORY_HOST;
+        conform_set_reduction(m, way);
+        conform_add(m);
+        if (way > 1) continue;
+        m->c.calls = CALLS_FUSED;
+        m->c.outputs |= saved;
+        conform_add(m);
+    }
+}
+
 static void make_random(conform_maker *m, uint32_t count)
 {
     uint32_t known = 0;
@@ -268,6 +293,7 @@ static void make_random(conform_maker *m, uint32_t count)
         if (conform_below(&random, 4) == 0) m->c.layout = LAYOUT_REVERSED;
         if (conform_below(&random, 3) == 0) m->c.memory = (conform_memory)conform_below(&random, MEMORY_COUNT);
         if (conform_below(&random, 4) == 0) m->c.batches = 2 + (uint32_t)conform_below(&random, 3);
+        if (has_statistics(m) && conform_below(&random, 4) == 0) m->c.calls = CALLS_BACKWARD;
         snprintf(prefix, sizeof prefix, ".random%u", i);
         conform_add_named(m, prefix);
     }
@@ -280,6 +306,7 @@ static void make(conform_maker *m)
     make_roles(m);
     make_values(m);
     make_calls(m);
+    make_two_calls(m);
     make_random(m, m->full ? 400 : 12);
 }
 

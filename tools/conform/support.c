@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { ROWS = 4, COLS = 10, DIM = 8 };
+enum { ROWS = 8, COLS = 8, DIM = 8 };      // as many rows as columns: clip takes no other
 
 static void add_operand(wane_loss_desc *desc, wane_operand *operands, const conform_case *c, const wane_role_info *role,
                         wane_dtype dtype, uint32_t flags, uint32_t planes)
@@ -55,7 +55,9 @@ static wane_status try_role(conform_session *session, const wane_loss_info *loss
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)); i++) {
         bool required = conform_is_input(role) && role->need == WANE_NEED_REQUIRED;
         bool filler = !output && role->direction == WANE_DIRECTION_OUT;
-        if (role == tried) add_operand(&desc, operands, &c, role, dtype, flags, wane_statistics_plane_count(mask));
+        // states are given together
+        bool beside = flags & WANE_OPERAND_GIVEN && role->direction == WANE_DIRECTION_STATE;
+        if (role == tried || beside) add_operand(&desc, operands, &c, role, dtype, flags, wane_statistics_plane_count(mask));
         else if (required || filler) add_operand(&desc, operands, &c, role, first_type(role), 0, 0);
         output = output || filler;
     }
