@@ -107,6 +107,7 @@
 #define WEIGHT_PRECISION 6u
 #define WEIGHT_PROFIT 7u
 #define WEIGHT_OF_ITEMS 16u
+#define PAIR_NO_VALUE 32u          // beside the weight: gradients alone are asked for, all values are 0
 #define PAIR_MIXED 0x80000000u     // of an item's pairs while they are counted: its group has another label
 
 // ---- record.flags ----

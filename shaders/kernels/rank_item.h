@@ -6,13 +6,12 @@ K_FN uint find_group(K_CTX uint i)
 {
     uint low = 0u;                         // offsets before `low` are <= i, those from `high` on are > i
     uint high = K_P(groups) + 1u;
-    for (uint halving = 0u; halving < 32u; halving++)
-        if (low < high) {
-            uint middle = low + (high - low) / 2u;
-            bool before = K_LD(work, K_P(at_offset) + middle) <= i;
-            low = before ? middle + 1u : low;
-            high = before ? high : middle;
-        }
+    for (uint halving = 0u; halving < 32u && low < high; halving++) {
+        uint middle = low + (high - low) / 2u;
+        bool before = K_LD(work, K_P(at_offset) + middle) <= i;
+        low = before ? middle + 1u : low;
+        high = before ? high : middle;
+    }
     uint g = RANK_NO_GROUP;
     if (low > 0u && low <= K_P(groups)) {
         uint begin = K_LD(work, K_P(at_offset) + low - 1u);

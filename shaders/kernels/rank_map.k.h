@@ -22,14 +22,13 @@ K_FN uint bound(K_CTX uint keys, uint key, bool past, uint begin, uint end)
 {
     uint low = begin;
     uint high = end;
-    for (uint halving = 0u; halving < 32u; halving++)
-        if (low < high) {
-            uint middle = low + (high - low) / 2u;
-            uint k = K_LD(work, keys + middle);
-            bool before = k < key || (past && k == key);
-            low = before ? middle + 1u : low;
-            high = before ? high : middle;
-        }
+    for (uint halving = 0u; halving < 32u && low < high; halving++) {
+        uint middle = low + (high - low) / 2u;
+        uint k = K_LD(work, keys + middle);
+        bool before = k < key || (past && k == key);
+        low = before ? middle + 1u : low;
+        high = before ? high : middle;
+    }
     return low;
 }
 #else

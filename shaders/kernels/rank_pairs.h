@@ -10,6 +10,7 @@
 #define PAIR_LIVE(first, own) ((own) < K_OWN && (own) * K_LANES + K_LANE < PAIR_ITEMS && PAIR_ITEM(first, own) < K_P(item_count))
 
 #define PAIR_KIND (K_C(pair_weight) & WEIGHT_KIND)
+#define PAIR_HAS_VALUE ((K_C(pair_weight) & PAIR_NO_VALUE) == 0u)
 #define PAIR_RANKED (PAIR_KIND >= WEIGHT_LAMBDA && PAIR_KIND <= WEIGHT_PRECISION)
 #define PAIR_VALUED (PAIR_KIND != WEIGHT_NONE)
 
@@ -36,7 +37,7 @@ K_FN void pair_step(K_CTX uint link, uint j, K_INOUT_ARRAY(float, score, PAIR_SU
         pair_term r = pair_apply(K_PASS link, K_SELECT(below, -d, d));
         float slope = K_SELECT(below, -r.slope, r.slope);
         grad[s] += K_SELECT(above || below, slope, 0.0f);
-        loss[s] += K_SELECT(above, r.value, 0.0f);
+        loss[s] += K_SELECT(above && PAIR_HAS_VALUE, r.value, 0.0f);
         pairs[s] += above ? 1u : 0u;
     }
 }
@@ -166,7 +167,7 @@ K_FN void pair_step_weighted(K_CTX uint j, PAIR_ITEMS_OF, PAIR_SUMS_OF)
         for (uint s = 0u; s < PAIR_SUB; s++) {
             bool prefers = ordered ? role == 0u : label[s] > level;
             grad[s] += w[s] * K_SELECT(prefers, slope[s], -slope[s]);
-            loss[s] += K_SELECT(prefers, w[s] * phi[s], 0.0f);
+            loss[s] += K_SELECT(prefers && PAIR_HAS_VALUE, w[s] * phi[s], 0.0f);
         }
     }
 }

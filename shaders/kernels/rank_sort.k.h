@@ -31,13 +31,12 @@ K_FN uint sort_split(K_CTX uint ahead, uint first, uint middle, uint end)
 {
     uint low = ahead > end - middle ? ahead - (end - middle) : 0u;
     uint high = K_MIN(ahead, middle - first);
-    for (uint halving = 0u; halving < 32u; halving++)
-        if (low < high) {
-            uint m = low + (high - low) / 2u;
-            bool taken = sort_key(K_PASS first + m) <= sort_key(K_PASS middle + ahead - m - 1u);
-            low = taken ? m + 1u : low;
-            high = taken ? high : m;
-        }
+    for (uint halving = 0u; halving < 32u && low < high; halving++) {
+        uint m = low + (high - low) / 2u;
+        bool taken = sort_key(K_PASS first + m) <= sort_key(K_PASS middle + ahead - m - 1u);
+        low = taken ? m + 1u : low;
+        high = taken ? high : m;
+    }
     return low;
 }
 

@@ -141,6 +141,7 @@ static bool add_pairs(rank_problem *p)
     uint64_t budget = p->plan->limits.max_dispatch_elems / (uint64_t)(largest > 0 ? largest : 1);
     int64_t step = budget < DISPATCH_ITEMS_LEAST ? DISPATCH_ITEMS_LEAST : budget > INT32_MAX ? INT32_MAX : (int64_t)budget;
     step = step / PAIR_ITEMS * PAIR_ITEMS;
+    bool valued = rank_wants(p, WANE_ROLE_LOSS) || rank_wants(p, WANE_ROLE_GROUP_LOSS);
     for (int64_t first = 0; first < p->items; first += step) {
         int64_t count = p->items - first < step ? p->items - first : step;
         wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_PAIRS, rank_blocks(count, PAIR_ITEMS));
@@ -148,7 +149,7 @@ static bool add_pairs(rank_problem *p)
         if (first) pass->flags = WANE_PASS_WITH_PREVIOUS;       // each writes the planes of its own items
         pass->window[2] = (uint32_t)first;
         pass->consts[0] = p->link;
-        pass->consts[1] = p->pair_weight | (p->weight >= 0 ? WEIGHT_OF_ITEMS : 0);
+        pass->consts[1] = p->pair_weight | (p->weight >= 0 ? WEIGHT_OF_ITEMS : 0) | (valued ? 0 : PAIR_NO_VALUE);
         pass->slots[0] = rank_work(p);
     }
     return true;

@@ -3,6 +3,7 @@
 #include "backend/cpu/threads.h"
 #include "backend/cpu/tile_micro.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 extern const wane_backend wane_backend_cpu;
@@ -146,6 +147,7 @@ typedef struct range_job {
     wane_cpu_kernel kernel;
     const wane_cpu_call *call;
     uint32_t items, unit, parts;           // a part is so many whole units, of `unit` items each
+    _Atomic uint32_t taken;                // where threads take parts as they come: parts that are
 } range_job;
 
 static void run_part(void *argument, uint32_t index)
@@ -154,6 +156,14 @@ static void run_part(void *argument, uint32_t index)
     uint64_t units = (job->items + job->unit - 1) / job->unit;
     uint64_t begin = units * index / job->parts * job->unit, end = units * (index + 1) / job->parts * job->unit;
     job->kernel(job->call, (uint32_t)begin, (uint32_t)wane_min_u64(end, job->items));
+}
+
+// A thread takes parts until there are none: for parts of very unequal work.
+static void run_parts(void *argument, uint32_t thread)
+{
+    (void)thread;
+    range_job *job = argument;
+    for (uint32_t index; (index = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, index);
 }
 
 // Matrix tiles: one part a thread, so that what it packs serves many tiles; of whole lines where they come out even.
@@ -182,6 +192,7 @@ static void split_pass(wane_pool *pool, const wane_pass *pass, range_job *job)
     job->unit = 1;
     job->parts = (uint32_t)wane_min_u64(wane_min_u64(bytes / 16384 + 1, pass->items), width == 1 ? 1 : width * 4);
     if (pass->kernel == WANE_KERNEL_TILE_PRODUCT) split_tiles(pool, pass, job);
+    if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job->parts = (uint32_t)wane_min_u64(pass->items, (uint64_t)width * 32);
 }
 
 static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
@@ -208,7 +219,8 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
         }
         range_job job = {.kernel = set->kernels[pass->kernel], .call = &call, .items = pass->items};
         split_pass(pool, pass, &job);
-        wane_pool_run(pool, job.parts, run_part, &job);
+        bool uneven = pass->kernel == WANE_KERNEL_RANK_PAIRS;
+        wane_pool_run(pool, uneven ? wane_pool_width(pool) : job.parts, uneven ? run_parts : run_part, &job);
     }
     return WANE_OK;
 }

@@ -3,6 +3,8 @@
 //
 //   vec, vecmask        V_LANES floats; one bit or lane of ones for each
 //   v_max(a, b)         b where either is NaN (x86), or NaN (Arm): no caller may rely on which
+//   v_minus_size(v)     -|v|
+//   v_inverse(v)        1 / v, 2 ulp, of normal numbers whose inverse is one
 //   v_load_part         the first `count` lanes, 1..V_LANES - 1, `fill` in the others; touches no byte past them
 //   v_exp               see below
 #ifndef WANE_BACKEND_CPU_VECTOR_H
@@ -48,6 +50,13 @@ VFN vecmask v_size_below(vec v, uint32_t word)
 VFN vec v_load_part(const void *p, uint32_t count, float fill) { return _mm512_mask_loadu_ps(v_all(fill), v_first(count), p); }
 VFN void v_store_part(void *p, vec v, uint32_t count) { _mm512_mask_storeu_ps(p, v_first(count), v); }
 VFN vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+VFN vec v_minus_size(vec v) { return _mm512_or_ps(v, v_all(-0.0f)); }
+VFN vec v_size(vec v) { return _mm512_andnot_ps(v_all(-0.0f), v); }
+VFN vec v_inverse(vec v)                                                                // a division waits 4 times as long
+{
+    vec r = _mm512_rcp14_ps(v);
+    return v_fma(r, _mm512_fnmadd_ps(v, r, v_all(1)), r);
+}
 VFN vecmask v_less(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 VFN vec v_exponent(vec v) { return _mm512_getexp_ps(v); }                               // of normal numbers: floor(log2 v)
 VFN vec v_mantissa(vec v) { return _mm512_getmant_ps(v, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero); }
@@ -117,6 +126,9 @@ VFN vecmask v_size_below(vec v, uint32_t word)
 VFN vec v_load_part(const void *p, uint32_t count, float fill) { return v_select(v_first(count), _mm256_maskload_ps(p, v_first(count)), v_all(fill)); }
 VFN void v_store_part(void *p, vec v, uint32_t count) { _mm256_maskstore_ps(p, v_first(count), v); }
 VFN vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+VFN vec v_minus_size(vec v) { return _mm256_or_ps(v, v_all(-0.0f)); }
+VFN vec v_size(vec v) { return _mm256_andnot_ps(v_all(-0.0f), v); }
+VFN vec v_inverse(vec v) { return v_div(v_all(1), v); }
 VFN vecmask v_less(vec a, vec b) { return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
 VFN vec v_exponent(vec v)
 {
@@ -189,6 +201,9 @@ VFN void v_store_part(void *p, vec v, uint32_t count)
     memcpy(p, lanes, count * 4);
 }
 VFN vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+VFN vec v_minus_size(vec v) { return vnegq_f32(vabsq_f32(v)); }
+VFN vec v_size(vec v) { return vabsq_f32(v); }
+VFN vec v_inverse(vec v) { return v_div(v_all(1), v); }
 VFN vecmask v_less(vec a, vec b) { return vcltq_f32(a, b); }
 VFN vec v_exponent(vec v) { return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(v), 23)), vdupq_n_s32(127))); }
 VFN vec v_mantissa(vec v)
@@ -288,7 +303,19 @@ VFN vec v_atanh2(vec t)
     vec twice = v_add(t, t);
     return v_fma(twice, v_mul(q, s), twice);
 }
-VFN vec v_log1p(vec u) { return v_atanh2(v_div(u, v_add(u, v_all(2)))); }               // u in [0, 1]
+// log(1 + u) for u in [0, 1], 2 ulp (tests/simd/exp_test.c), without a division: a minimax fit of log(1 + u) / u.
+VFN vec v_log1p(vec u)
+{
+    vec p = v_fma(u, v_all(-0.0032440260984f), v_all(0.0198514703661f));
+    p = v_fma(u, p, v_all(-0.0569595582783f));
+    p = v_fma(u, p, v_all(0.1060365885496f));
+    p = v_fma(u, p, v_all(-0.1530559509993f));
+    p = v_fma(u, p, v_all(0.1967594027519f));
+    p = v_fma(u, p, v_all(-0.2495413422584f));
+    p = v_fma(u, p, v_all(0.3332996368408f));
+    p = v_fma(u, p, v_all(-0.4999990165234f));
+    return v_fma(v_mul(u, p), u, u);
+}
 VFN vec v_log(vec x)                                                                    // normal and positive
 {
     vec e = v_exponent(x), m = v_mantissa(x);

@@ -1,0 +1,4 @@
+// rank__avx512.c - see rank_hand.h and rank_sort_hand.h.
+#define HAND_SET avx512
+#include "backend/cpu/rank_hand.h"
+#include "backend/cpu/rank_sort_hand.h"

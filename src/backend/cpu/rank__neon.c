@@ -1,0 +1,4 @@
+// rank__neon.c - see rank_hand.h and rank_sort_hand.h.
+#define HAND_SET neon
+#include "backend/cpu/rank_hand.h"
+#include "backend/cpu/rank_sort_hand.h"
