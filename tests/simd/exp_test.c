@@ -1,5 +1,5 @@
 // exp_test.c - v_exp of one instruction set (the one that this file is compiled for) over f32: 2 ulp of a normal result, 0
-// below, NaN for NaN. Every STEP-th word, or all of them with --all.
+// below, NaN for NaN; v_log1p over 0 to 1 and v_inverse, 2 ulp each. Every STEP-th word, or all of them with --all.
 #include "backend/cpu/vector.h"
 
 #include <math.h>
@@ -53,6 +53,30 @@ static int judge_factor(float factor)
     return good;
 }
 
+// v_log1p of all of 0..1, and v_inverse of numbers whose inverse is normal, by vectors of neighbours.
+static int judge_others(uint32_t step)
+{
+    double worst[2] = {0, 0};
+    for (uint32_t word = 0; word < 0x7e800000; word += step) {
+        float in[V_LANES], out[V_LANES];
+        for (uint32_t i = 0; i < V_LANES; i++) in[i] = from_word(word + i);
+        const int first = in[V_LANES - 1] <= 1 ? 0 : 1, last = in[0] >= 0x1p-126f ? 1 : 0;
+        for (int which = first; which <= last; which++) {
+            v_store(out, which ? v_inverse(v_load(in)) : v_log1p(v_load(in)));
+            for (uint32_t i = 0; i < V_LANES; i++) {
+                double exact = which ? 1 / (double)in[i] : log1p((double)in[i]);
+                double error = fabs((double)out[i] - exact) / ulp_of(exact > 0x1p-126 ? exact : 0x1p-126);
+                if (error > worst[which]) worst[which] = error;
+                if (error <= 2) continue;
+                printf("%s of %.9g is %.9g and not %.9g\n", which ? "inverse" : "log1p", (double)in[i], (double)out[i], exact);
+                return 0;
+            }
+        }
+    }
+    printf("log1p: %.3f ulp at most, inverse: %.3f ulp\n", worst[0], worst[1]);
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     const uint32_t step = argc > 1 && strcmp(argv[1], "--all") == 0 ? 1 : 1021;
@@ -79,6 +103,7 @@ int main(int argc, char **argv)
         count += used;
         used = 0;
     }
+    if (!judge_others(step)) return 1;
     v_store(out, v_exp(v_all(0), k));
     if (out[0] != 1) return printf("exp(0) is %.9g\n", (double)out[0]), 1;
     if (fabs(reference(-3.25) - exp(-3.25)) > 1e-16 || fabs(reference(80.1) / exp(80.1) - 1) > 1e-15)

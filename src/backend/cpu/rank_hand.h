@@ -7,8 +7,8 @@
 // items. What a chunk gets depends on its group alone: the same bits for any number of threads.
 // Sums: a chain of additions has 256 links within two chunks; chunks are added in double.
 //
-// Included by rank__<set>.c, which defines HAND_SET. Not done here, but by the made kernel: ndcg_loss1, ndcg_loss2 and
-// ndcg_loss2pp, a sigma near f32's ends, and chunks in which a sum leaves f32.
+// Included by rank__<set>.c, which defines HAND_SET and HAND_BASE (rank_places.h). Not done here, but by the made kernel:
+// ndcg_loss1, ndcg_loss2 and ndcg_loss2pp, a sigma near f32's ends, and chunks in which a sum leaves f32.
 //
 // Gained on 2 cores of Zen 5 (AVX-512) against the made kernels: docs/performance.md, Ranking.
 #include "backend/cpu/override.h"
@@ -34,60 +34,86 @@ typedef struct chunk {
     float grad[CHUNK + V_LANES];
 } chunk;
 
+// Weights that a tile knows: none, those of kind WEIGHT_LAMBDA or WEIGHT_PRECISION, or any, of items too.
+enum { PLAIN, LAMBDA, ANY };
+// Whose gradients a tile makes.
+enum { OWN_ROWS = 1, COLUMNS = 2, BOTH = 3 };
+
 typedef struct pair_rule {
     uint32_t link, kind;                   // kind: WEIGHT_*; `factor` of an item is its discount, or whether it is in the top k
     vec_exp exp;
     vec margin, sigma, most, low;          // most: where e^(sigma t) still is in f32's range; low: where it still is normal
 } pair_rule;
 
-// ---- links: the force on a pair of score difference t (the slope but for its sign and link_scale), and its value ----
+// ---- links ----
 
-VFN vec link_of(uint32_t link, bool valued, const pair_rule *rule, vec t, vec *value)
+// log(1 + x) for x >= 0 up to 2^126: what the sum rounds off is made good.
+VFN vec log_of_one_and(vec x)
+{
+    vec sum = v_add(v_all(1), x), lost = v_sub(x, v_sub(sum, v_all(1)));
+    return v_add(v_log(sum), v_div(lost, sum));
+}
+
+// What a pair is worth, on its way into `total`. Logistic pairs without weights meet in a product: log(1 + e) log(1 + f) is
+// one logarithm of 1 + (e + f + e f), so up to PRODUCTS factors cost a multiplication and an addition each.
+enum { PRODUCTS = 64 };
+#define HAS_PRODUCT(link, weights, valued) ((link) == WANE_LINK_LOGISTIC && (weights) == PLAIN && (valued))
+typedef struct value_sum {
+    vec total, linear, product;
+    uint32_t factors;                      // in product, where that is not plain from the loop
+} value_sum;
+typedef struct pair_term { vec force, value, e; vecmask wrong; } pair_term;    // wrong: t < 0
+
+VFN void add_value(uint32_t link, int weights, value_sum *sum, const pair_term *term, vec t)
+{
+    if (HAS_PRODUCT(link, weights, true)) {
+        sum->product = v_fma(sum->product, term->e, v_add(sum->product, term->e));
+        sum->linear = v_select(term->wrong, v_sub(sum->linear, t), sum->linear);
+    } else if ((link == WANE_LINK_SQUARE || link == WANE_LINK_SQUARED_HINGE) && weights == PLAIN) {
+        sum->total = v_fma(term->force, term->force, sum->total);
+    } else {
+        sum->total = v_add(sum->total, term->value);
+    }
+}
+
+VFN void take_product(value_sum *sum, const pair_rule *rule)
+{
+    sum->total = v_add(sum->total, v_fma(sum->linear, rule->sigma, log_of_one_and(sum->product)));
+    sum->linear = sum->product = v_all(0);
+    sum->factors = 0;
+}
+
+// The force on a pair of score difference t: the slope but for its sign and link_scale; and the value, where it is wanted.
+VFN pair_term link_of(uint32_t link, int weights, bool valued, const pair_rule *rule, vec t)
 {
     const vec zero = v_all(0), one = v_all(1);
-    if (link == WANE_LINK_LOGISTIC && !valued)
-        return v_inverse(v_add(one, v_exp(v_min(t, rule->low), rule->exp)));
-    if (link == WANE_LINK_LOGISTIC || link == WANE_LINK_SMOOTH_ZERO_ONE) {
-        vec e = v_exp(v_minus_size(t), rule->exp), inverse = v_inverse(v_add(one, e));
-        vec below = v_mul(v_select(v_less(t, zero), one, e), inverse);
-        if (link == WANE_LINK_SMOOTH_ZERO_ONE) {
-            *value = below;
-            return v_mul(v_mul(e, inverse), inverse);
-        }
-        *value = v_fma(v_max(v_sub(zero, t), zero), rule->sigma, v_log1p(e));
-        return below;
-    }
-    if (link == WANE_LINK_EXPONENTIAL) {
+    pair_term r = {zero, zero, zero, v_less(t, zero)};
+    if (link == WANE_LINK_LOGISTIC && !valued) {
+        r.force = v_inverse(v_add(one, v_exp(v_min(t, rule->low), rule->exp)));
+    } else if (link == WANE_LINK_LOGISTIC || link == WANE_LINK_SMOOTH_ZERO_ONE) {
+        r.e = v_exp(v_minus_size(t), rule->exp);
+        vec inverse = v_inverse(v_add(one, r.e)), right = v_mul(r.e, inverse);
+        vec chance = v_select(r.wrong, inverse, right);
+        bool logistic = link == WANE_LINK_LOGISTIC;
+        r.force = logistic ? chance : v_mul(right, inverse);
+        r.value = chance;
+        if (logistic && weights != PLAIN) r.value = v_fma(v_max(v_sub(zero, t), zero), rule->sigma, v_log1p(r.e));
+    } else if (link == WANE_LINK_EXPONENTIAL) {
         vec d = v_sub(zero, t), e = v_exp(v_min(d, rule->most), rule->exp);
-        return *value = v_select(v_less(rule->most, d), v_all(3.4028235e38f), e);
+        r.force = r.value = v_select(v_less(rule->most, d), v_all(3.4028235e38f), e);
+    } else {
+        vec missing = v_sub(rule->margin, t);
+        if (link != WANE_LINK_SQUARE) missing = v_max(missing, zero);
+        r.value = link == WANE_LINK_HINGE ? missing : v_mul(missing, missing);
+        r.force = link == WANE_LINK_HINGE ? v_select(v_less(zero, missing), one, zero) : missing;
     }
-    vec missing = v_sub(rule->margin, t);
-    if (link != WANE_LINK_SQUARE) missing = v_max(missing, zero);
-    *value = link == WANE_LINK_HINGE ? missing : v_mul(missing, missing);
-    return link == WANE_LINK_HINGE ? v_select(v_less(zero, missing), one, zero) : missing;
+    return r;
 }
 
 // What the force is multiplied with to be the slope's size.
 static float link_scale(uint32_t link, float sigma)
 {
     return link == WANE_LINK_HINGE ? 1.0f : link == WANE_LINK_SQUARE || link == WANE_LINK_SQUARED_HINGE ? 2.0f : sigma;
-}
-
-VFN vec weight_of(const pair_rule *rule, vec value, vec other_value, vec factor, vec other_factor)
-{
-    const vec one = v_all(1);
-    vec apart = v_size(v_sub(value, other_value));
-    switch (rule->kind) {
-    case WEIGHT_LABEL_DIFF: return apart;
-    case WEIGHT_LAMBDA: case WEIGHT_PRECISION: return v_mul(apart, v_size(v_sub(factor, other_factor)));
-    case WEIGHT_PROFIT: {
-        vec sum = v_add(one, v_min(apart, v_all(1.7e38f)));
-        // what the sum has rounded off is made good where it matters
-        vec lost = v_select(v_less(apart, one), v_sub(apart, v_sub(sum, one)), v_all(0));
-        return v_add(v_log(sum), v_div(lost, sum));
-    }
-    default: return one;
-    }
 }
 
 // ---- pairs of rows, which are preferred, and columns ----
@@ -100,62 +126,83 @@ VFN pair_row row_of(const chunk *a, uint32_t r)
     return row;
 }
 
-// One row and a vector of columns from c on: the force, and the value in *value.
-VFN vec step(uint32_t link, bool weighted, bool valued, const pair_rule *rule, const pair_row *row, const chunk *b, uint32_t c,
-             vec *value)
+// The row's label is above the columns', and so are its label's values.
+VFN vec weight_of(int weights, const pair_rule *rule, const pair_row *row, const chunk *b, uint32_t c)
 {
-    vec force = link_of(link, valued, rule, v_sub(row->score, v_load(b->score + c)), value);
-    if (weighted) {
-        vec w = weight_of(rule, row->value, v_load(b->value + c), row->factor, v_load(b->factor + c));
-        w = v_mul(w, row->weight);
-        force = v_mul(force, w);
-        if (valued) *value = v_mul(*value, w);
-    }
-    return force;
+    vec apart = v_sub(row->value, v_load(b->value + c)), far = v_size(v_sub(row->factor, v_load(b->factor + c)));
+    if (weights == LAMBDA) return v_mul(apart, far);
+    vec w = row->weight;
+    if (rule->kind == WEIGHT_LABEL_DIFF) w = v_mul(w, apart);
+    if (rule->kind == WEIGHT_LAMBDA || rule->kind == WEIGHT_PRECISION) w = v_mul(w, v_mul(apart, far));
+    if (rule->kind == WEIGHT_PROFIT) w = v_mul(w, log_of_one_and(v_min(v_max(apart, v_all(0)), v_all(1.7e38f))));
+    return w;
 }
 
-// Row r and the columns from..to, of which there need be no whole vector. Returns the values' sum.
-VFN vec edge(uint32_t link, bool weighted, bool valued, const pair_rule *rule, chunk *a, uint32_t r, chunk *b, uint32_t from,
-             uint32_t to)
+// One row and a vector of columns from c on; of these `live` count.
+VFN vec step(uint32_t link, int weights, bool valued, const pair_rule *rule, pair_row *row, const chunk *b, uint32_t c,
+             value_sum *sum, bool whole, vecmask live)
 {
     const vec zero = v_all(0);
+    vec t = v_sub(row->score, v_load(b->score + c));
+    pair_term term = link_of(link, weights, valued, rule, t);
+    if (weights != PLAIN) {
+        vec w = weight_of(weights, rule, row, b, c);
+        term.force = v_mul(term.force, w);
+        term.value = v_mul(term.value, w);
+    }
+    if (!whole) {
+        term.force = v_select(live, term.force, zero);
+        term.value = v_select(live, term.value, zero);
+        term.e = v_select(live, term.e, zero);
+        t = v_select(live, t, zero);
+    }
+    if (valued) add_value(link, weights, sum, &term, t);
+    return term.force;
+}
+
+// Row r and the columns from..to, of which there need be no whole vector.
+VFN void edge(uint32_t link, int weights, bool valued, int sides, const pair_rule *rule, chunk *a, uint32_t r, chunk *b,
+              uint32_t from, uint32_t to, value_sum *sum)
+{
     pair_row row = row_of(a, r);
-    vec sum = zero;
     for (uint32_t c = from; c < to; c += V_LANES) {
         vecmask live = v_first(to - c < V_LANES ? to - c : V_LANES);
-        vec value = zero, force = step(link, weighted, valued, rule, &row, b, c, &value);
-        force = v_select(live, force, zero);
+        vec force = step(link, weights, valued, rule, &row, b, c, sum, false, live);
         row.grad = v_add(row.grad, force);
-        v_store(b->grad + c, v_add(v_load(b->grad + c), force));
-        if (valued) sum = v_add(sum, v_select(live, value, zero));
+        if (sides & COLUMNS) v_store(b->grad + c, v_add(v_load(b->grad + c), force));
+        if (HAS_PRODUCT(link, weights, valued) && ++sum->factors == PRODUCTS) take_product(sum, rule);
     }
-    a->grad[r] -= v_sum(row.grad);
-    return sum;
+    if (sides & OWN_ROWS) a->grad[r] -= v_sum(row.grad);
 }
 
 // ROWS rows and whole vectors of columns from..to.
-VFN vec bulk(uint32_t link, bool weighted, bool valued, const pair_rule *rule, chunk *a, uint32_t r, chunk *b, uint32_t from,
-             uint32_t to)
+VFN void bulk(uint32_t link, int weights, bool valued, int sides, const pair_rule *rule, chunk *a, uint32_t r, chunk *b,
+              uint32_t from, uint32_t to, value_sum *sum)
 {
+    const vecmask none = v_first(0);
+    const value_sum nothing = {v_all(0), v_all(0), v_all(0), 0};
+    value_sum sums[2] = {nothing, nothing};    // two chains
     pair_row rows[ROWS];
-    vec sum = v_all(0);
     for (uint32_t k = 0; k < ROWS; k++) rows[k] = row_of(a, r + k);
-    for (uint32_t c = from; c < to; c += V_LANES) {
-        vec value[ROWS] = {sum, sum, sum, sum}, force[ROWS];
-        for (uint32_t k = 0; k < ROWS; k++) {
-            force[k] = step(link, weighted, valued, rule, &rows[k], b, c, &value[k]);
-            rows[k].grad = v_add(rows[k].grad, force[k]);
+    for (uint32_t c = from; c < to;) {
+        const uint32_t most = PRODUCTS / (ROWS / 2) * V_LANES, stop = to - c < most ? to : c + most;
+        for (; c < stop; c += V_LANES) {
+            vec force[ROWS];
+            for (uint32_t k = 0; k < ROWS; k++) {
+                force[k] = step(link, weights, valued, rule, &rows[k], b, c, &sums[k & 1], true, none);
+                if (sides & OWN_ROWS) rows[k].grad = v_add(rows[k].grad, force[k]);
+            }
+            vec all = v_add(v_add(force[0], force[1]), v_add(force[2], force[3]));
+            if (sides & COLUMNS) v_store(b->grad + c, v_add(v_load(b->grad + c), all));
         }
-        vec all = v_add(v_add(force[0], force[1]), v_add(force[2], force[3]));
-        v_store(b->grad + c, v_add(v_load(b->grad + c), all));
-        if (valued) sum = v_add(sum, v_add(v_add(value[0], value[1]), v_add(value[2], value[3])));
+        if (HAS_PRODUCT(link, weights, valued)) take_product(&sums[0], rule), take_product(&sums[1], rule);
     }
-    for (uint32_t k = 0; k < ROWS; k++) a->grad[r + k] -= v_sum(rows[k].grad);
-    return sum;
+    for (uint32_t k = 0; k < ROWS && sides & OWN_ROWS; k++) a->grad[r + k] -= v_sum(rows[k].grad);
+    sum->total = v_add(sum->total, v_add(sums[0].total, sums[1].total));
 }
 
-// All pairs of a row of `a` and a column of `b` of a lower label: forces to the gradients of both. Returns the values' sum.
-VFN double tile(uint32_t link, bool weighted, bool valued, const pair_rule *rule, chunk *a, chunk *b)
+// All pairs of a row of `a` and a column of `b` of a lower label: forces to the gradients of `sides`. Returns the values' sum.
+VFN double tile(uint32_t link, int weights, bool valued, int sides, const pair_rule *rule, chunk *a, chunk *b)
 {
     double total = 0;
     uint32_t from[ROWS], below = 0;
@@ -168,42 +215,53 @@ VFN double tile(uint32_t link, bool weighted, bool valued, const pair_rule *rule
         if (from[0] == b->count) break;
         // what all rows share, in whole vectors that end where the columns do
         uint32_t shared = rows == ROWS ? b->count - (b->count - from[ROWS - 1]) / V_LANES * V_LANES : b->count;
-        vec sum = v_all(0);
-        for (uint32_t k = 0; k < rows; k++) sum = v_add(sum, edge(link, weighted, valued, rule, a, r + k, b, from[k], shared));
-        if (shared < b->count) sum = v_add(sum, bulk(link, weighted, valued, rule, a, r, b, shared, b->count));
-        if (valued) total += (double)v_sum(sum);
+        value_sum sum = {v_all(0), v_all(0), v_all(0), 0};
+        for (uint32_t k = 0; k < rows; k++) edge(link, weights, valued, sides, rule, a, r + k, b, from[k], shared, &sum);
+        if (shared < b->count) bulk(link, weights, valued, sides, rule, a, r, b, shared, b->count, &sum);
+        if (HAS_PRODUCT(link, weights, valued)) take_product(&sum, rule);
+        if (valued) total += (double)v_sum(sum.total);
     }
     return total;
 }
 
 typedef double (*tile_function)(const pair_rule *rule, chunk *a, chunk *b);
 
-// Cheap links make their value always.
-#define TILE(name, link, weighted, valued) \
-    static double name(const pair_rule *rule, chunk *a, chunk *b) { return tile(link, weighted, valued, rule, a, b); }
-#define TILES(link)                              \
-    TILE(tile_##link, link, false, true)         \
-    TILE(tile_weighted_##link, link, true, true)
-TILES(WANE_LINK_LOGISTIC)
-TILES(WANE_LINK_HINGE)
-TILES(WANE_LINK_SQUARED_HINGE)
-TILES(WANE_LINK_EXPONENTIAL)
-TILES(WANE_LINK_SQUARE)
-TILES(WANE_LINK_SMOOTH_ZERO_ONE)
-TILE(tile_slopes, WANE_LINK_LOGISTIC, false, false)
-TILE(tile_weighted_slopes, WANE_LINK_LOGISTIC, true, false)
+#define TILE(name, link, weights, valued, sides) \
+    static double name(const pair_rule *rule, chunk *a, chunk *b) { return tile(link, weights, valued, sides, rule, a, b); }
+// Links that cost little are worth a function for each side; they make their values always.
+#define TILES_OF_SIDES(name, link)                   \
+    TILE(name##_both, link, PLAIN, true, BOTH)       \
+    TILE(name##_rows, link, PLAIN, true, OWN_ROWS)   \
+    TILE(name##_columns, link, PLAIN, false, COLUMNS) \
+    TILE(name##_weighted, link, ANY, true, BOTH)
+#define TILES(name, link)                \
+    TILE(name##_both, link, PLAIN, true, BOTH) \
+    TILE(name##_weighted, link, ANY, true, BOTH)
+TILES_OF_SIDES(hinge, WANE_LINK_HINGE)
+TILES_OF_SIDES(squared_hinge, WANE_LINK_SQUARED_HINGE)
+TILES_OF_SIDES(square, WANE_LINK_SQUARE)
+TILES(exponential, WANE_LINK_EXPONENTIAL)
+TILES(smooth_zero_one, WANE_LINK_SMOOTH_ZERO_ONE)
+TILES(logistic, WANE_LINK_LOGISTIC)
+TILE(logistic_lambda, WANE_LINK_LOGISTIC, LAMBDA, true, BOTH)
+TILE(logistic_slopes, WANE_LINK_LOGISTIC, PLAIN, false, BOTH)
+TILE(logistic_slopes_weighted, WANE_LINK_LOGISTIC, ANY, false, BOTH)
+TILE(logistic_slopes_lambda, WANE_LINK_LOGISTIC, LAMBDA, false, BOTH)
 
-static tile_function choose_tile(uint32_t link, bool weighted, bool valued)
+static tile_function choose_tile(uint32_t link, int weights, bool valued, int sides)
 {
-#define TILE_OF(link) case link: return weighted ? tile_weighted_##link : tile_##link;
-    if (link == WANE_LINK_LOGISTIC && !valued) return weighted ? tile_weighted_slopes : tile_slopes;
     switch (link) {
-    TILE_OF(WANE_LINK_LOGISTIC)
-    TILE_OF(WANE_LINK_HINGE)
-    TILE_OF(WANE_LINK_SQUARED_HINGE)
-    TILE_OF(WANE_LINK_EXPONENTIAL)
-    TILE_OF(WANE_LINK_SQUARE)
-    default: return weighted ? tile_weighted_WANE_LINK_SMOOTH_ZERO_ONE : tile_WANE_LINK_SMOOTH_ZERO_ONE;
+#define TILE_OF(link, name) case link: return weights ? name##_weighted : name##_both;
+#define TILE_OF_SIDES(link, name) \
+    case link: return weights ? name##_weighted : sides == OWN_ROWS ? name##_rows : sides == COLUMNS ? name##_columns : name##_both;
+    TILE_OF_SIDES(WANE_LINK_HINGE, hinge)
+    TILE_OF_SIDES(WANE_LINK_SQUARED_HINGE, squared_hinge)
+    TILE_OF_SIDES(WANE_LINK_SQUARE, square)
+    TILE_OF(WANE_LINK_EXPONENTIAL, exponential)
+    TILE_OF(WANE_LINK_SMOOTH_ZERO_ONE, smooth_zero_one)
+    default:
+        if (valued) return weights == PLAIN ? logistic_both : weights == LAMBDA ? logistic_lambda : logistic_weighted;
+        return weights == PLAIN ? logistic_slopes : weights == LAMBDA ? logistic_slopes_lambda : logistic_slopes_weighted;
     }
 }
 
@@ -299,20 +357,22 @@ typedef struct chunk_memory {
 static void run_chunk(const wane_cpu_call *call, const rank_pairs_args *args, const pair_rule *rule, uint32_t begin, uint32_t at,
                       uint32_t end, chunk_memory *m)
 {
-    bool weighted = args->c.pair_weight & (WEIGHT_KIND | WEIGHT_OF_ITEMS), valued = !(args->c.pair_weight & PAIR_NO_VALUE);
-    tile_function pairs_valued = choose_tile(rule->link, weighted, valued), pairs = choose_tile(rule->link, weighted, false);
+    bool valued = !(args->c.pair_weight & PAIR_NO_VALUE), product = rule->kind == WEIGHT_LAMBDA || rule->kind == WEIGHT_PRECISION;
+    int weights = args->c.pair_weight & WEIGHT_OF_ITEMS ? ANY : rule->kind == WEIGHT_NONE ? PLAIN : product ? LAMBDA : ANY;
+    tile_function both = choose_tile(rule->link, weights, valued, BOTH), rows = choose_tile(rule->link, weights, valued, OWN_ROWS),
+                  columns = choose_tile(rule->link, weights, false, COLUMNS);
     chunk *own = &m->own, *other = &m->other;
     load_chunk(args, at, end, own);
     memset(m->pairs, 0, sizeof m->pairs);
-    double value = pairs_valued(rule, own, own);
+    double value = both(rule, own, own);
     count_pairs(own, own, m->pairs);
     for (uint32_t n = 0; n < own->count; n++) m->grad[n] = (double)own->grad[n];
     for (uint32_t there = begin; there < end; there += CHUNK) {
         if (there == at) continue;
         load_chunk(args, there, end, other);
         memset(own->grad, 0, own->count * sizeof *own->grad);
-        value += pairs_valued(rule, own, other);
-        pairs(rule, other, own);
+        value += rows(rule, own, other);
+        columns(rule, other, own);
         count_pairs(own, other, m->pairs);
         for (uint32_t n = 0; n < own->count; n++) m->grad[n] += (double)own->grad[n];
     }

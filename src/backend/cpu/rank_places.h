@@ -1,5 +1,5 @@
 // rank_places.h - a stable sort of few keys, in cache: what the ranking kernels written by hand begin with. And how these
-// name themselves, since one file holds those of a set.
+// name themselves, since one file holds those of a set: HAND_SET, and HAND_BASE, whose made kernels they replace.
 #ifndef WANE_BACKEND_CPU_RANK_PLACES_H
 #define WANE_BACKEND_CPU_RANK_PLACES_H
 
@@ -8,7 +8,7 @@
 
 #define HAND_JOIN_(a, b, c) wane_##a##__##b##c
 #define HAND_JOIN(a, b, c) HAND_JOIN_(a, b, c)
-#define HAND_MADE(kernel) HAND_JOIN(kernel, HAND_SET, )
+#define HAND_MADE(kernel) HAND_JOIN(kernel, HAND_BASE, )
 #define HAND_NAME(kernel) HAND_JOIN(kernel, HAND_SET, _hand)
 #define HAND_DECLARE(kernel)                                                             \
     void HAND_MADE(kernel)(const wane_cpu_call *call, uint32_t begin, uint32_t end);     \
