@@ -1,10 +1,18 @@
-// One group, 128 columns: product[0, j] = (product[0, j] +) sum over i of source[i, j], f32, in blocks of 64 rows, so that a
-// chain is at most 64 + rows / 64 additions. The planner guarantees rows <= 65536. Source strides are a_row, a_depth.
+// One group, 128 columns: product[0, j] = (product[0, j] +) sum over i of source[i, j] (f32 or bf16), in blocks of 64 rows, so
+// that a chain is at most 64 + rows / 64 additions. The planner guarantees rows <= 65536. Source strides are a_row, a_depth.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "tile.h"
 #include "types.h"
 #include "tile_cell.h"
+K_FN float load_source(K_CTX uint row, uint col)
+{
+    K_INDEX at = K_STEP(row, K_P(a_row)) + K_STEP(col, K_P(a_depth));
+    uint word = 0u;
+    if ((K_C(types) & 15u) == TYPE_F32) word = K_LD(source, at);
+    else word = K_LDH(source, at) << 16u;
+    return K_FLT(word);
+}
 #else
     float total[K_OWN];
     for (uint s = 0u; s < K_OWN; s++) total[s] = 0.0f;
@@ -17,7 +25,7 @@
                 uint v = s * K_LANES + K_LANE;
                 uint col = K_ITEM * TILE_SUM_COLS + v;
                 if (v < TILE_SUM_COLS && col < K_W(cols))
-                    part[s] += K_FLT(K_LD(source, K_STEP(row, K_P(a_row)) + K_STEP(col, K_P(a_depth))));
+                    part[s] += load_source(K_PASS row, col);
             }
         for (uint s = 0u; s < K_OWN; s++) total[s] += part[s];
     }

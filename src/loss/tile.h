@@ -43,7 +43,7 @@ typedef struct tile_product {
 } tile_product;
 
 wane_status tile_add_product(wane_plan *plan, const tile_product *product);
-// out [1, cols] (+)= the sum of each column of `from`, f32.
+// out [1, cols] (+)= the sum of each column of `from`, f32 or a half type.
 wane_status tile_add_sums(wane_plan *plan, tile_matrix from, tile_matrix out, bool add);
 // Rows of a batch that count, first: where softmax_order leaves their numbers.
 typedef struct tile_order {

@@ -152,7 +152,7 @@ static wane_status add_simple(wane_plan *plan, uint16_t kernel, const tile_matri
     tile_window window = {items, 0, (uint32_t)from->rows, (uint32_t)from->cols, 0, 0, add ? TILE_ADD : 0, 0};
     memcpy(pass->window, &window, sizeof window);
     pass->record = record;
-    pass->consts[0] = tile_type(out) << TILE_SHIFT_OUT;
+    pass->consts[0] = tile_type(from) | tile_type(out) << TILE_SHIFT_OUT;
     pass->slots[0] = tile_slot(from);
     pass->slots[1] = tile_slot(out);
     return WANE_OK;

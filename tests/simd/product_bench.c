@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 5, PRODUCTS = 3, FORWARD = 6, BOTH = 7, CONTENDERS = 8 };   // ours, OpenBLAS, the whole loss
+// ours, OpenBLAS, the whole loss, and that of the same numbers in f32
+enum { ROUNDS = 5, PRODUCTS = 3, FORWARD = 6, BOTH = 7, BOTH_F32 = 8, CONTENDERS = 9 };
 
 typedef void (*sgemm)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda, const float *b, int ldb,
                       float beta, float *c, int ldc);
@@ -141,7 +142,7 @@ static void report(const char *name, double times[ROUNDS], double flops, double 
 static void report_all(shape s, double times[CONTENDERS + 2][ROUNDS], bool has_blas)
 {
     static const char *const names[CONTENDERS] = {"X W'", "G W", "G' X", "OpenBLAS X W'", "OpenBLAS G W", "OpenBLAS G' X",
-                                                  "linear_cross_entropy", "linear_cross_entropy with gradients"};
+                                                  "linear_cross_entropy", "linear_cross_entropy with gradients", "the same in f32"};
     double flops = 2.0 * s.rows * s.cols * s.dim, first = 0, sum = 0;
     for (int r = 0; r < ROUNDS; r++)
         for (int i = 0; i < 2 * PRODUCTS; i++) times[CONTENDERS + i / PRODUCTS][r] += times[i][r];
@@ -149,8 +150,9 @@ static void report_all(shape s, double times[CONTENDERS + 2][ROUNDS], bool has_b
     qsort(times[PRODUCTS], ROUNDS, sizeof(double), by_size);
     if (has_blas) first = times[PRODUCTS][ROUNDS / 2], sum = times[CONTENDERS + 1][ROUNDS / 2];
     for (int i = 0; i < CONTENDERS; i++)
-        if (has_blas || i < PRODUCTS || i >= FORWARD)
-            report(names[i], times[i], i == BOTH ? 3 * flops : flops, i == FORWARD ? first : i == BOTH ? sum : 0);
+        if ((has_blas || i < PRODUCTS || i >= FORWARD) && (s.half || i != BOTH_F32))
+            report(names[i], times[i], i >= BOTH ? 3 * flops : flops, i == FORWARD ? first : i >= BOTH ? sum : 0);
+    if (s.half) printf("bf16 is %.2f times as fast as f32\n", times[BOTH_F32][ROUNDS / 2] / times[BOTH][ROUNDS / 2]);
     report("three products", times[CONTENDERS], 3 * flops, sum);
     if (has_blas) report("OpenBLAS three products", times[CONTENDERS + 1], 3 * flops, 0);
 }
@@ -158,22 +160,23 @@ static void report_all(shape s, double times[CONTENDERS + 2][ROUNDS], bool has_b
 static bool measure(wane_context *context, wane_pool *pool, const wane_cpu_set *set, shape s, matrices *m, sgemm f)
 {
     static double times[CONTENDERS + 2][ROUNDS];
-    whole forward, both;
-    if (!whole_init(&forward, context, set->name, s, m, false) || !whole_init(&both, context, set->name, s, m, true)) return false;
+    whole losses[3];
+    shape wide = s;
+    wide.half = false;
+    for (int i = 0; i < (s.half ? 3 : 2); i++)
+        if (!whole_init(&losses[i], context, set->name, i == 2 ? wide : s, m, i > 0)) return false;
     for (int r = -1; r < ROUNDS; r++)
-        for (int i = 0; i < CONTENDERS; i++) {
+        for (int i = 0; i < (s.half ? CONTENDERS : BOTH_F32); i++) {
             bool is_blas = i >= PRODUCTS && i < FORWARD;
             double t = seconds();
             if (i < PRODUCTS) product(pool, set, s, *m, i);
             else if (is_blas && f) blas(f, s, *m, i - PRODUCTS);
-            else if (!is_blas && wane_run_cpu(i == BOTH ? both.executable : forward.executable, i == BOTH ? &both.args : &forward.args))
-                return false;
+            else if (!is_blas && wane_run_cpu(losses[i - FORWARD].executable, &losses[i - FORWARD].args)) return false;
             if (r >= 0) times[i][r] = seconds() - t;
             for (t = seconds(); is_blas && f && seconds() - t < 0.1;) continue;      // OpenBLAS's threads spin for a while
         }
     report_all(s, times, f != NULL);
-    whole_fini(&forward);
-    whole_fini(&both);
+    for (int i = 0; i < (s.half ? 3 : 2); i++) whole_fini(&losses[i]);
     return true;
 }
 

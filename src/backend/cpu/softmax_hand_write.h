@@ -85,7 +85,8 @@ static void write_span(const hand_out *o, uint first, uint end)
 {
     uint from = o->types & 15u, to = o->types >> SHIFT_GRAD & 15u;
     if (to == TYPE_F16) span_typed(o, first, end, TYPE_F16, TYPE_F16);
-    else if (to == TYPE_BF16) span_typed(o, first, end, TYPE_BF16, TYPE_BF16);
+    else if (to == TYPE_BF16 && from == TYPE_BF16) span_typed(o, first, end, TYPE_BF16, TYPE_BF16);
+    else if (to == TYPE_BF16) span_typed(o, first, end, TYPE_F32, TYPE_BF16);      // of a chunk of a linear head
     else if (from == TYPE_F32) span_typed(o, first, end, TYPE_F32, TYPE_F32);
     else if (from == TYPE_F16) span_typed(o, first, end, TYPE_F16, TYPE_F32);
     else span_typed(o, first, end, TYPE_BF16, TYPE_F32);
