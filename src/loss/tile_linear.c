@@ -164,7 +164,7 @@ static bool add_chunk_pass(linear *l, uint16_t kernel, int64_t first, int64_t ro
     if (!pass) return false;
     uint32_t writing = OPTION_GRAD | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT;
     pass->consts[1] = write ? (p->options & writing) | (l->halves ? 0 : OPTION_IN_PLACE)
-                            : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_MERGED);
+                            : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_MERGED | OPTION_ORDERED);
     pass->slots[0] = tile_slot(&z);
     if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, window.col0, z.cols);
     if (write) {
