@@ -8,12 +8,19 @@
 // Nothing here or in the options lets a compiler take liberties with floats: no fast-math, no contraction.
 #pragma OPENCL FP_CONTRACT OFF
 
-#define K_FN static inline
+// Drivers inline every function anyhow, but clang without optimisation forbids it, and llvmpipe of Mesa 25.0.7 (rusticl)
+// crashes on a call of a function that asks for its work item.
+#define K_FN __attribute__((always_inline)) static inline
 #define K_CTX const k_context *k_,
 #define K_PASS k_,
 #define K_LANE ((uint)get_local_id(0))
 #define K_ITEM (k_->item)
+// A work item alone waits for nobody, and PoCL compiles a kernel without barriers as it stands.
+#if K_GROUP_SIZE == 1
+#define K_BARRIER()
+#else
 #define K_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#endif
 #define K_STEP(count, stride) ((K_INDEX)(uint)(count) * (K_INDEX)(int)(stride))
 #define K_WIDE(i) ((K_INDEX)(uint)(i))
 #define K_LD(slot, i) (k_->s_##slot[i])

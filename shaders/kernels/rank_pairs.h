@@ -118,7 +118,9 @@ K_FN void pair_weigh_ordered(K_CTX uint role, uint j, PAIR_ITEMS_OF, K_INOUT_ARR
         bool counts = rank[s] <= K_P(top_k) && r <= K_P(top_k) && rank[s] != r;
         float d = score[s] - other;
         t[s] = role == 0u ? d : -d;
-        w[s] = K_SELECT(counts, role == 0u ? weight[s] * (value[s] * discount[s]) : theirs, 0.0f);
+        // not a choice within a choice: Mesa 25.0.7 (rusticl on llvmpipe) compiles that wrongly
+        w[s] = K_SELECT(role == 0u, weight[s] * (value[s] * discount[s]), theirs);
+        if (!counts) w[s] = 0.0f;
         pairs[s] += role == 0u && rank[s] != r ? 1u : 0u;
         pairs[s] |= label[s] != level ? PAIR_MIXED : 0u;
     }

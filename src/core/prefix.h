@@ -128,6 +128,7 @@
 #define opencl_load             wane_opencl_load
 #define opencl_program_create   wane_opencl_program_create
 #define opencl_program_destroy  wane_opencl_program_destroy
+#define opencl_quirks           wane_opencl_quirks
 #define opencl_recorder_create  wane_opencl_recorder_create
 #define opencl_recorder_destroy wane_opencl_recorder_destroy
 #define opencl_recorder_reset   wane_opencl_recorder_reset

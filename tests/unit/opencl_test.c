@@ -222,6 +222,31 @@ static void test_cache(void **state)
     for (uint32_t i = 0; i < s.count; i++) free(s.data[i]);
 }
 
+// PoCL 6 cannot compile loops over work items, nor binaries that have them; PoCL 7 can. The results are the same.
+static void test_quirks(void **state)
+{
+    (void)state;
+    static const struct { const char *version, *quirks; } cases[] = {{"6.0+debian", "no binaries,groups of 1"}, {"7.0", ""}};
+    for (int i = 0; i < 2; i++) {
+        reset_shim();
+        shim.lie = CL_DRIVER_VERSION;
+        shim.words = cases[i].version;
+        store s = {.count = 0};
+        wane_cache cache = {&s, cache_load, cache_store};
+        wane_context *context = open_context(&cache);
+        wane_device *device = test_device(context, "opencl");
+        wane_device_info info = {.struct_size = sizeof info};
+        assert_int_equal(wane_device_get_info(device, &info), WANE_OK);
+        if (strstr(info.driver, "Portable Computing Language")) {
+            assert_string_equal(info.quirks, cases[i].quirks);
+            assert_like_cpu(device, context, 4, 100);
+            assert_int_equal(s.count, i == 0 ? 0 : shim.builds);
+        }
+        wane_context_destroy(context);
+        for (uint32_t k = 0; k < s.count; k++) free(s.data[k]);
+    }
+}
+
 // ---- failures -------------------------------------------------------------------------------------------------------
 
 static test_problem small;
@@ -330,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup(test_no_driver, before_each),
         cmocka_unit_test_setup(test_programs_shared, before_each),
         cmocka_unit_test_setup(test_cache, before_each),
+        cmocka_unit_test_setup(test_quirks, before_each),
         cmocka_unit_test_setup_teardown(test_allocations, make_small, end_small),
         cmocka_unit_test_setup(test_build_failure, before_each),
         cmocka_unit_test_setup(test_loss_of_device, before_each),

@@ -116,6 +116,9 @@ void opencl_device_describe(wane_device *device, opencl_device *native, cl_platf
     native->wide = number(native, CL_DEVICE_ADDRESS_BITS) == 64;
     native->exact_division = (number(native, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0;
     native->parameter_bytes = (size_t)number(native, CL_DEVICE_MAX_PARAMETER_SIZE);
+    native->quirks = opencl_quirks(platform_name, driver, type);
+    if (native->quirks & OPENCL_QUIRK_LONE_ITEMS) native->lanes = 1;
+    if (native->quirks & OPENCL_QUIRK_NO_BINARIES) add_quirk(device, "no binaries");
     if (native->lanes < OPENCL_VIRTUAL_LANES) {
         char quirk[64];
         snprintf(quirk, sizeof quirk, "groups of %u", native->lanes);

@@ -22,6 +22,6 @@ foreach(KERNEL IN LISTS WANE_KERNELS)
     list(APPEND WANE_SOURCES ${text})
 endforeach()
 
-foreach(name IN ITEMS loader error device memory program enqueue import)
+foreach(name IN ITEMS loader error device quirks memory program enqueue import)
     list(APPEND WANE_SOURCES ${CMAKE_CURRENT_LIST_DIR}/${name}.c)
 endforeach()

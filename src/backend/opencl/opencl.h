@@ -15,6 +15,11 @@ enum {
     OPENCL_SLOT_BYTES    = 256              // of the buffer that stands where a pass binds nothing
 };
 
+enum {                                      // workarounds: quirks.c
+    OPENCL_QUIRK_LONE_ITEMS  = 1,           // groups of one work item
+    OPENCL_QUIRK_NO_BINARIES = 2            // never ask for a program's binary
+};
+
 // ---- functions ----------------------------------------------------------------------------------------------------
 
 #define OPENCL_FUNCTIONS(F)                                                                                           \
@@ -61,6 +66,7 @@ struct opencl_device {
     bool out_of_order;                      // that queue's
     cl_mem nothing;                         // bound where a pass binds nothing
     uint32_t lanes;                         // of a group, unless a kernel needs a smaller one
+    uint32_t quirks;
     bool wide;                              // 64-bit addresses
     bool exact_division;                    // can round divisions correctly
     size_t parameter_bytes;                 // what the arguments of a kernel may take
@@ -114,6 +120,9 @@ wane_status opencl_check(wane_device *device, cl_int code, const char *call, wan
 // device.c
 void opencl_device_describe(wane_device *device, opencl_device *native, cl_platform_id platform);
 wane_status opencl_device_open(wane_device *device);
+
+// quirks.c
+uint32_t opencl_quirks(const char *platform, const char *driver, cl_device_type type);
 
 // memory.c
 wane_status opencl_buffer_create(wane_buffer *buffer);

@@ -101,7 +101,7 @@ static bool from_cache(wane_device *device, opencl_variant *variant, const char 
 static void to_cache(wane_device *device, const opencl_variant *variant, const char *key)
 {
     const opencl_api *cl = opencl_calls(device);
-    if (!device->context->desc.cache.store) return;
+    if (!device->context->desc.cache.store || opencl_of(device)->quirks & OPENCL_QUIRK_NO_BINARIES) return;
     cl_uint count = 0;
     if (cl->GetProgramInfo(variant->program, CL_PROGRAM_NUM_DEVICES, sizeof count, &count, NULL) || !count) return;
     cl_device_id *ids = wane_alloc(device->context, count * sizeof *ids);
