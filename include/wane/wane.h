@@ -413,6 +413,9 @@ typedef struct wane_limits {
     uint32_t offset_align_bytes;           // of a bound range's start
     uint32_t max_groups;                   // of one grid dimension
     uint64_t max_dispatch_elems;           // what one dispatch may touch: the time budget, in elements
+    // Choices that only a measurement can make (wane_device_tune); 0: the library's own.
+    uint32_t split_rows_below;             // fewer rows than this do not fill the device: long ones are split
+    uint32_t linear_slice_cols;            // columns of a linear head's logits that are made at a time
 } wane_limits;
 
 typedef struct wane_device_info {
@@ -448,6 +451,18 @@ WANE_API wane_status wane_device_get_info(wane_device *device, wane_device_info 
 // wane_device_find does for a GPU that it opens itself. Errors: NULL_ARGUMENT, HOST_MEMORY, DEVICE_LOST, UNSUPPORTED (the
 // host's device, wrapped without a queue), DEVICE_UNUSABLE (info.reason then says why).
 WANE_API wane_status wane_device_selftest(wane_device *device);
+
+// Makes the choices of a tuning record the device's, for plans that are made from now on: call it before there are any. The
+// record is text that wane-bench --tune wrote; the host keeps it (a file, an asset), and may put records of many devices one
+// behind the other. bytes 0 takes the library's own choices again. Plans made under equal records are equal; under others
+// sums may be cut otherwise, and bits differ. Not while another thread makes plans for the device.
+// Errors, the device then is as before: NULL_ARGUMENT, STRUCT (damaged, or no record), MISMATCH (of other devices, of
+// another driver or version of wane).
+WANE_API wane_status wane_device_tune(wane_device *device, const char *record, size_t bytes);
+// Writes the record of this device with the choices of `limits` (max_dispatch_elems and what stands below it). Returns the
+// bytes of the whole text without its end, like snprintf, which is not cut: it is empty where capacity is too small. 0:
+// device or limits NULL, struct_size too small.
+WANE_API size_t wane_tuning_write(wane_device *device, const wane_limits *limits, char *text, size_t capacity);
 
 // Ends a device that was wrapped (wane_vulkan.h, wane_opencl.h): what wane made on the host's device is destroyed, and
 // its handles are used no more. All work recorded from it must be done. The other devices go with the context.

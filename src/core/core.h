@@ -139,6 +139,7 @@ struct wane_device {
     bool wrapped;                           // the host's own device: never submitted to unless the host asks
     bool trusted, tested;                   // the CPU needs no self-test before its first use
     wane_limits limits;
+    uint64_t untuned_dispatch_elems;        // what a tuning record replaced; 0: none did
     wane_mutex *lock;                       // opening, the self-test
     bool failed;                            // the self-test failed on an open device of the host's
     int state;                              // 0 closed, 1 usable, -1 refused

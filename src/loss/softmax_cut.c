@@ -2,7 +2,7 @@
 #include "loss/softmax.h"
 
 enum {
-    SPLIT_ROWS_BELOW = 64,                 // fewer rows than this do not fill a device,
+    SPLIT_ROWS_BELOW = 64,                 // fewer rows than this do not fill a device, unless it is tuned,
     SPLIT_COLS_FROM = 1 << 16,             // and are split if they are long
     SLICE_LEAST = 1 << 14,
     SLICE_MOST = 1 << 20,
@@ -97,7 +97,8 @@ wane_status softmax_cut(softmax_problem *p)
     int64_t budget = (int64_t)(plan->limits.max_dispatch_elems / (uint64_t)p->cols);
     rows = softmax_clamp(rows, 1, softmax_clamp(budget, 1, INT32_MAX));
     bool whole = fits(p, 1, p->cols);
-    bool few = p->rows < SPLIT_ROWS_BELOW && p->cols >= SPLIT_COLS_FROM;
+    int64_t below = plan->limits.split_rows_below ? (int64_t)plan->limits.split_rows_below : SPLIT_ROWS_BELOW;
+    bool few = p->rows < below && p->cols >= SPLIT_COLS_FROM;
     p->fused = !p->given && !p->pair && whole && p->cols <= SOFTMAX_FUSED_COLS_MOST && !few;
     p->window_cols = p->cols;
     if (whole) {

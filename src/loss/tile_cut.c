@@ -9,7 +9,8 @@ enum {
     FORWARD_BYTES = 4 << 20,               // of workspace, unless the caller says otherwise
     BACKWARD_BYTES = 64 << 20,             // beyond an f32 rows x dim accumulator
     OPS_PER_BYTE = 10,                     // R: 2 cores of Zen 5 have 450 G and 45 G a second, an H200 60 T and 4.8 T in f32
-    SLICE = 2048,                          // columns of a slice: dim-long sums over it keep the product busy,
+    SLICE = 2048,                          // columns of a slice, unless the device is tuned: dim-long sums over it keep the
+                                           // product busy,
     SLICE_LEAST = 512,                     // and fewer do not, where memory allows more
     SLICES_MOST = 1024,                    // of a row: a chain of merges
     CHUNK_ROWS_MOST = 8192,
@@ -94,13 +95,21 @@ static int64_t slice_within(const linear *l, int64_t rows, int64_t most)
     return tile_ceil_div(tile_ceil_div(cols, tile_ceil_div(cols, slice)), 64) * 64;
 }
 
+// The width that would be best, and is enough for the row's bound on slices.
+static int64_t slice_wanted(const linear *l)
+{
+    uint32_t tuned = l->rows.plan->limits.linear_slice_cols;
+    int64_t slice = tuned ? softmax_clamp((int64_t)tuned / 64 * 64, 64, 1 << 16) : SLICE, least = slice_least(l);
+    return slice > least ? slice : least;
+}
+
 // The widest slice that fits with one chunk in memory, for the most rows that leave it wide enough.
 static bool one_chunk(linear *l, uint64_t limit, int64_t batch)
 {
     int64_t best_rows = 0, best_slice = 0, least = slice_least(l);
     int64_t want = softmax_clamp(tile_ceil_div(l->rows.cols, 64) * 64, least, SLICE_LEAST > least ? SLICE_LEAST : least);
     for (int64_t rows = softmax_clamp(batch, 1, l->grad ? CHUNK_ROWS_MOST : FORWARD_ROWS_MOST); ; rows = tile_ceil_div(rows, 2)) {
-        int64_t low = least, high = slice_within(l, rows, SLICE > least ? SLICE : least);
+        int64_t low = least, high = slice_within(l, rows, slice_wanted(l));
         if (low <= high && lay_out(l, batch, rows, low, 0) <= limit) {
             while (high - low >= 64) {
                 int64_t middle = low + (high - low + 64) / 128 * 64;

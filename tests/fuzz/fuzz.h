@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// api.c, npy.c
+// api.c, npy.c, tuning.c
 void fuzz_body(const uint8_t *data, size_t size);
 // Where a failure can be named: main.c prints the round; libFuzzer keeps the bytes.
 extern long fuzz_round;

@@ -209,6 +209,9 @@ bench_spread bench_spread_of(double *values, uint32_t count);          // sorts 
 // entry (where a few rows are judged) or to its own (where a small problem is).
 int bench_accuracy(bench_work *work, bench_memory *memory, bench_result *result);
 
+// Measures choices for a device and writes a record of them to options->tune. Returns an exit code.
+int bench_tune(tool_session *session, bench_memory *memory, wane_device *device, const bench_options *options);
+
 // ---- telling ------------------------------------------------------------------------------------------------------
 
 void bench_print(const bench_work *work, const bench_result *result);

@@ -204,6 +204,19 @@ static int run_all(tool_session *session, bench_memory *memory, wane_device *dev
     return code;
 }
 
+// The file is the tool's to read: the library takes a text.
+static int read_tuning(tool_session *session, wane_device *device, const char *path)
+{
+    static char record[1 << 16];
+    FILE *file = fopen(path, "rb");
+    size_t bytes = file ? fread(record, 1, sizeof record, file) : 0;
+    if (!file || ferror(file)) tool_error("--tuning %s: %s", path, strerror(errno));
+    wane_status status = file && !ferror(file) ? wane_device_tune(device, record, bytes) : WANE_OK;
+    bool failed = !file || ferror(file);
+    if (file) fclose(file);
+    return failed ? TOOL_FAILED : status ? tool_report(session, status, path) : TOOL_OK;
+}
+
 static int run(const bench_options *options, const shapes *todo)
 {
     static bench_memory memory;
@@ -221,7 +234,9 @@ static int run(const bench_options *options, const shapes *todo)
     int code = tool_open(&session, &desc);
     if (!code) {
         code = tool_device(&session, options->device, &device);
-        if (!code) code = run_all(&session, &memory, device, options, todo, file);
+        if (!code && options->tuning) code = read_tuning(&session, device, options->tuning);
+        if (!code && options->tune) code = bench_tune(&session, &memory, device, options);
+        else if (!code) code = run_all(&session, &memory, device, options, todo, file);
         tool_close(&session);
     }
     if (file && !standard && fclose(file) != 0 && !code) {
@@ -251,6 +266,7 @@ int main(int argc, char **argv)
         {"param", required_argument, NULL, 'p'},  {"threads", required_argument, NULL, 'n'},
         {"seconds", required_argument, NULL, 'S'}, {"json", required_argument, NULL, 'j'},
         {"cache", required_argument, NULL, 'c'},  {"quick", no_argument, NULL, 'q'},
+        {"tuning", required_argument, NULL, 'u'}, {"tune", required_argument, NULL, 'T'},
         {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
@@ -274,6 +290,8 @@ int main(int argc, char **argv)
         case 'S': good = read_number("seconds", optarg, 0, 3600, &options.seconds); break;
         case 'j': options.json = optarg; break;
         case 'c': good = read_cache(optarg, &options); break;
+        case 'u': options.tuning = optarg; break;
+        case 'T': options.tune = optarg; break;
         case 'q': options.quick = true; break;
         case 'h': fputs(help_text, stdout); return tool_end(TOOL_OK);
         case 'V': printf("wane %s\n", wane_version()); return tool_end(TOOL_OK);

@@ -207,6 +207,10 @@ int bench_measure(bench_work *work, bench_team *team, bool cold, bench_result *r
     memset(result, 0, sizeof *result);
     result->value_error = result->grad_error = -1;
     result->cold = cold;
+    uint32_t products = 1u << BENCH_PRODUCT | 1u << BENCH_PRODUCTS;
+    if (!work->blas && work->options->family->references & products)
+        work->blas = bench_blas_make(work->options->threads, bench_extent(&work->extents, "rows"),
+                                     bench_extent(&work->extents, "cols"), bench_extent(&work->extents, "dim"));
     list_providers(work, result);
     work->junk_bytes = cold ? 4 * bench_cache_bytes() : 0;
     work->junk = cold ? calloc(1, work->junk_bytes) : NULL;

@@ -300,10 +300,6 @@ int bench_work_make(bench_work *work, tool_session *session, bench_memory *memor
     int code = make_tensors(work);
     if (!code) code = make_copy(work);
     if (!code) code = make_calls(work, memory);
-    uint32_t products = 1u << BENCH_PRODUCT | 1u << BENCH_PRODUCTS;
-    if (!code && options->family->references & products)
-        work->blas = bench_blas_make(options->threads, bench_extent(extents, "rows"), bench_extent(extents, "cols"),
-                                     bench_extent(extents, "dim"));
     return code;
 }
 

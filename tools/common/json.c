@@ -43,6 +43,8 @@ cJSON *tool_json_limits(const wane_limits *limits)
     cJSON_AddNumberToObject(json, "offset_align_bytes", limits->offset_align_bytes);
     cJSON_AddNumberToObject(json, "max_groups", limits->max_groups);
     cJSON_AddNumberToObject(json, "max_dispatch_elems", (double)limits->max_dispatch_elems);
+    cJSON_AddNumberToObject(json, "split_rows_below", limits->split_rows_below);
+    cJSON_AddNumberToObject(json, "linear_slice_cols", limits->linear_slice_cols);
     return json;
 }
 
