@@ -97,6 +97,7 @@ struct wane_plan {
     uint64_t workspace_bytes;
     uint64_t status_byte;                   // where in the workspace the 8 status words stand when all is done
     uint64_t workspace_limit_bytes;
+    uint64_t scratch_bytes;                 // of the backend's own, at the workspace's end; it is no planner's business
     uint32_t statistics_mask;
     uint32_t references;
     wane_plan_info info;
@@ -189,6 +190,8 @@ struct wane_backend {
     // Records, submits and waits. operands[i] is the plan's operand i; ranges are checked.
     wane_status (*run)(wane_device *device, const wane_plan *plan, void *program, void *recorder,
                        const wane_range *operands, const wane_range *workspace);
+    // Bytes of the workspace that run would like for itself, and can do without; NULL: none.
+    uint64_t (*scratch_bytes)(const wane_device *device, const wane_plan *plan);
 };
 
 extern const wane_backend *const wane_backends[];      // in order of listing, the CPU last, NULL at the end

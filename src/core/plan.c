@@ -325,6 +325,16 @@ static uint64_t operand_bytes(const wane_plan *plan)
     return sum;
 }
 
+// What the backend would like to have besides, where the caller's limit leaves room.
+static void add_scratch(wane_plan *plan)
+{
+    if (!plan->device || !plan->device->backend->scratch_bytes) return;
+    uint64_t bytes = plan->device->backend->scratch_bytes(plan->device, plan), limit = plan->workspace_limit_bytes;
+    if (limit && (plan->workspace_bytes >= limit || bytes > limit - plan->workspace_bytes)) return;
+    plan->scratch_bytes = bytes;
+    plan->workspace_bytes += bytes;
+}
+
 static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
 {
     const wane_family *family;
@@ -352,6 +362,7 @@ static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
     plan->info.workspace_align_bytes = 256;
     plan->info.minimal_bytes = plan->info.moved_bytes = operand_bytes(plan);
     status = family->plan(plan);
+    if (status == WANE_OK) add_scratch(plan);
     plan->info.workspace_bytes = plan->workspace_bytes;
     plan->info.dispatch_count = plan->pass_count;
     return status;

@@ -29,6 +29,7 @@ bool wane_thread_start(wane_thread *thread, void (*body)(void *argument), void *
 void wane_thread_join(wane_thread *thread);
 
 uint32_t wane_cpu_count(void);                       // CPUs this process may run on
+uint64_t wane_cpu_core_cache_bytes(void);            // of a core's second level; likewise
 uint64_t wane_cpu_cache_bytes(void);                 // of the last level; a guess where the system does not tell
 uint64_t wane_clock_ns(void);                        // monotonic
 

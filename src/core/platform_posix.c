@@ -61,6 +61,15 @@ uint32_t wane_cpu_count(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+uint64_t wane_cpu_core_cache_bytes(void)
+{
+    long second = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    second = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return second > 0 ? (uint64_t)second : (uint64_t)256 << 10;
+}
+
 uint64_t wane_cpu_cache_bytes(void)
 {
     long last = 0;

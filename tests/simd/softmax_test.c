@@ -23,17 +23,30 @@ typedef struct variant {
     wane_loss loss;
     wane_dtype type;
     bool every_output, in_place, smooth, special, few_inputs;
+    bool rising;                            // each block of columns above the one before: the sweep's reference moves
+    int64_t rows;                           // 0: ROWS
 } variant;
 
 static const variant variants[] = {
-    {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, false, true},
-    {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, true, true},
-    {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, true, true, true},
-    {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, true, false, true, true, false},
-    {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, true, false, true, true},
-    {"focal, all", WANE_LOSS_FOCAL, WANE_DTYPE_F32, true, false, false, true, false},
-    {"f16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, false, false, false, true, true},
-    {"bf16, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, true, false, true, true, false},
+    {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, false, true, false, 0},
+    {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, true, true, false, 0},
+    {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, true, true, true, false, 0},
+    {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, true, false, true, true, false, false, 0},
+    {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, true, false, true, true, false, 0},
+    {"focal, all", WANE_LOSS_FOCAL, WANE_DTYPE_F32, true, false, false, true, false, false, 0},
+    {"f16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, false, false, false, true, true, false, 0},
+    {"bf16, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, true, false, true, true, false, false, 0},
+    {"f16 smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, true, false, true, false, false, false, 0},
+    {"bf16 in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, false, true, false, true, true, false, 0},
+};
+
+// Long rows: exponentials kept from the sweep to the writer, under one reference and many; stores past the caches.
+static const struct { variant v; int64_t cols; } long_rows[] = {
+    {{"bf16 rising", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rising = true}, 20001},
+    {{"bf16 rising far", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rising = true}, 131000},
+    {{"bf16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rows = 360}, 50257},
+    {{"f16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .few_inputs = true, .smooth = true, .rows = 360}, 50258},
+    {{"f32 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true, .rows = 180}, 50259},
 };
 
 static uint32_t word_of(wane_dtype type, float x)
@@ -68,9 +81,15 @@ static void spoil(test_problem *p)
     }
 }
 
+static void rise(test_problem *p)
+{
+    for (int64_t row = 0; row < p->rows; row++)
+        for (int64_t col = 0; col < p->cols; col++) put(p, row, col, (float)(col / (row + 100)) * 0.125f);
+}
+
 static void make(test_problem *p, wane_context *context, const variant *v, int64_t cols)
 {
-    test_problem_begin(p, context, v->loss, ROWS, cols);
+    test_problem_begin(p, context, v->loss, v->rows ? v->rows : ROWS, cols);
     p->logits_type = p->grad_type = v->type;
     if (v->smooth) test_problem_param(p, WANE_PARAM_LABEL_SMOOTHING, 0.1);
     assert_int_equal(wane_statistics_need(context, &p->desc, &p->mask), WANE_OK);
@@ -92,6 +111,7 @@ static void solve(test_problem *p, wane_device *device, const variant *v, test_g
     if (!p->workspace.data) test_problem_memory(p, info.workspace_bytes, guard);
     test_problem_fill(p);
     if (v->special) spoil(p);
+    if (v->rising) rise(p);
     if (v->in_place) {
         wane_binding *grad = &p->bindings[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)];
         const wane_binding *logits = &p->bindings[test_problem_find(p, WANE_ROLE_LOGITS)];
@@ -187,6 +207,8 @@ static void try_set(const char *name)
             for (size_t k = 0; k < sizeof longer / sizeof *longer; k++)
                 try_cols(&d, &variants[i], longer[k], k % 2 ? TEST_GUARD_BEFORE : TEST_GUARD_AFTER);
         }
+        for (size_t i = 0; i < sizeof long_rows / sizeof *long_rows && guarded; i++)
+            try_cols(&d, &long_rows[i].v, long_rows[i].cols, TEST_GUARD_AFTER);
     } else {
         printf("no %s here\n", name);
     }

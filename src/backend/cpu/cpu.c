@@ -1,7 +1,10 @@
 // cpu.c - the CPU as a backend: plain memory, kernels in C for each instruction set, ranges of items over threads.
 #include "backend/cpu/sets.h"
 #include "backend/cpu/threads.h"
+#include "backend/cpu/override.h"
 #include "backend/cpu/tile_micro.h"
+
+#include "kernels/softmax.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -147,23 +150,61 @@ typedef struct range_job {
     wane_cpu_kernel kernel;
     const wane_cpu_call *call;
     uint32_t items, unit, parts;           // a part is so many whole units, of `unit` items each
-    _Atomic uint32_t taken;                // where threads take parts as they come: parts that are
+    uint32_t tasks;                        // each has a scratch of its own; fewer than parts take parts until there are none
+    _Atomic uint32_t taken;
 } range_job;
 
-static void run_part(void *argument, uint32_t index)
+static void run_part(const range_job *job, const wane_cpu_call *call, uint32_t part)
 {
-    const range_job *job = argument;
     uint64_t units = (job->items + job->unit - 1) / job->unit;
-    uint64_t begin = units * index / job->parts * job->unit, end = units * (index + 1) / job->parts * job->unit;
-    job->kernel(job->call, (uint32_t)begin, (uint32_t)wane_min_u64(end, job->items));
+    uint64_t begin = units * part / job->parts * job->unit, end = units * (part + 1) / job->parts * job->unit;
+    job->kernel(call, (uint32_t)begin, (uint32_t)wane_min_u64(end, job->items));
 }
 
-// A thread takes parts until there are none: for parts of very unequal work.
-static void run_parts(void *argument, uint32_t thread)
+static void run_task(void *argument, uint32_t index)
 {
-    (void)thread;
     range_job *job = argument;
-    for (uint32_t index; (index = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, index);
+    wane_cpu_call call = *job->call;
+    if (call.scratch) call.scratch = (char *)call.scratch + call.scratch_bytes * index;
+    if (job->tasks == job->parts) run_part(job, &call, index);
+    else
+        for (uint32_t part; (part = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, &call, part);
+}
+
+// ---- scratch: what a kernel keeps in a core's second cache from one look at a row to the next ----
+
+enum { SCRATCH_ALIGN_BYTES = 64, SCRATCH_APART_BYTES = 64 * 5 };       // so that threads' do not share lines of a cache's set
+
+// Of one thread. Exponentials of a row, if half of the second cache holds them. f32 waits for memory rather than for the
+// exponentials that the writer makes again: of 512 x 131072 it gains nothing.
+static uint64_t row_scratch(const wane_pass *pass)
+{
+    struct { SOFTMAX_ROW_WINDOW(OVERRIDE_U_) } w;
+    struct { SOFTMAX_ROW_CONSTS(OVERRIDE_C_) } c;
+    memcpy(&w, pass->window, sizeof w);
+    memcpy(&c, pass->consts, sizeof c);
+    uint64_t bytes = wane_round_up((uint64_t)w.cols_here * sizeof(float), SCRATCH_ALIGN_BYTES);
+    bool half = (c.types & 15u) != TYPE_F32;
+    return half && (c.options & OPTION_GRAD) && bytes <= wane_cpu_core_cache_bytes() / 2 ? bytes + SCRATCH_APART_BYTES : 0;
+}
+
+static bool by_hand(const wane_cpu_set *set, uint32_t kernel)
+{
+    const wane_cpu_set *sets[WANE_CPU_SETS_MOST];
+    wane_cpu_sets(sets);
+    return set->kernels[kernel] != sets[0]->kernels[kernel];
+}
+
+static uint64_t cpu_scratch_bytes(const wane_device *device, const wane_plan *plan)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < plan->pass_count; i++) {
+        const wane_pass *pass = &plan->passes[i];
+        if (pass->kernel != WANE_KERNEL_SOFTMAX_ROW || !by_hand(device->native, pass->kernel)) continue;
+        uint64_t bytes = row_scratch(pass);
+        if (bytes > most) most = bytes;
+    }
+    return most ? most * wane_pool_width(pool_of(device->context)) + SCRATCH_ALIGN_BYTES : 0;
 }
 
 // Matrix tiles: one part a thread, so that what it packs serves many tiles; of whole lines where they come out even.
@@ -195,6 +236,18 @@ static void split_pass(wane_pool *pool, const wane_pass *pass, range_job *job)
     if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job->parts = (uint32_t)wane_min_u64(pass->items, (uint64_t)width * 32);
 }
 
+static void give_scratch(wane_pool *pool, const wane_plan *plan, const wane_range *workspace, wane_cpu_call *call,
+                         range_job *job)
+{
+    char *end = (char *)workspace->buffer->host + workspace->byte_offset + plan->workspace_bytes;
+    char *first = end - plan->scratch_bytes;
+    first += (SCRATCH_ALIGN_BYTES - (uintptr_t)first % SCRATCH_ALIGN_BYTES) % SCRATCH_ALIGN_BYTES;
+    uint32_t threads = wane_pool_width(pool);
+    job->tasks = (uint32_t)wane_min_u64(job->parts, threads);
+    call->scratch = first;
+    call->scratch_bytes = (size_t)((plan->scratch_bytes - SCRATCH_ALIGN_BYTES) / threads);
+}
+
 static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
                            const wane_range *operands, const wane_range *workspace)
 {
@@ -210,6 +263,8 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
         call.window = pass->window;
         call.consts = pass->consts;
         call.past_cache = operand_bytes(pass) > cache_bytes;
+        call.scratch = NULL;
+        call.scratch_bytes = 0;
         for (int s = 0; s < WANE_MAX_SLOTS; s++) {
             const wane_slot *slot = &pass->slots[s];
             const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace
@@ -219,8 +274,10 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
         }
         range_job job = {.kernel = set->kernels[pass->kernel], .call = &call, .items = pass->items};
         split_pass(pool, pass, &job);
-        bool uneven = pass->kernel == WANE_KERNEL_RANK_PAIRS;
-        wane_pool_run(pool, uneven ? wane_pool_width(pool) : job.parts, uneven ? run_parts : run_part, &job);
+        job.tasks = job.parts;
+        if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job.tasks = (uint32_t)wane_min_u64(job.parts, wane_pool_width(pool));
+        if (plan->scratch_bytes && pass->kernel == WANE_KERNEL_SOFTMAX_ROW) give_scratch(pool, plan, workspace, &call, &job);
+        wane_pool_run(pool, job.tasks, run_task, &job);
     }
     return WANE_OK;
 }
@@ -229,4 +286,5 @@ const wane_backend wane_backend_cpu = {
     WANE_BACKEND_CPU, "cpu", cpu_discover, cpu_shutdown, cpu_open, cpu_close,
     cpu_buffer_create, cpu_buffer_destroy, cpu_buffer_write, cpu_buffer_read,
     cpu_program_create, cpu_program_destroy, cpu_recorder_create, cpu_recorder_reset, cpu_recorder_destroy, cpu_run,
+    cpu_scratch_bytes,
 };

@@ -31,6 +31,8 @@ typedef struct k_context {
     k_consts_type c;
     uint item;
     k_shared_type sh;
+    const struct wane_cpu_call *call;
+    struct hand_keep *keep;                // NULL: rows of this call keep nothing
 } k_context;
 
 #define K_PHASE 1
@@ -44,6 +46,8 @@ typedef struct k_context {
                       | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_NO_TARGET | OPTION_SAVE)
 #define HAND_BLOCK 8192u                   // columns between two looks at the maximum, at most
 #define HAND_AHEAD 12288                   // bytes that are prefetched ahead; a quarter of it costs a tenth of the speed
+#define HAND_PAIR (2 * V_LANES)            // columns that are loaded and stored together
+#define HAND_SEGMENTS 16                   // references of one row whose exponentials are kept
 
 // ---- columns of a storage type ----
 
@@ -52,6 +56,17 @@ VFN size_t col_bytes(uint type) { return type == TYPE_F32 ? 4 : 2; }
 VFN vec col_load(const char *p, uint type)
 {
     return type == TYPE_F32 ? v_load(p) : type == TYPE_F16 ? v_load_f16(p) : v_load_bf16(p);
+}
+
+// A pair of vectors; of bf16 the even and the odd columns, unless they have to be in order.
+VFN void col_load_pair(const char *p, vec *a, vec *b, uint type, bool in_order)
+{
+    if (type == TYPE_BF16 && !in_order) {
+        v_load_pair(p, a, b);
+    } else {
+        *a = col_load(p, type);
+        *b = col_load(p + V_LANES * col_bytes(type), type);
+    }
 }
 
 VFN vec col_load_part(const char *p, uint count, uint type)
@@ -75,6 +90,18 @@ VFN void col_store(char *p, vec v, uint type, bool stream)
     }
 }
 
+// What col_load_pair gave, on its way back. No NaN where the type is bf16 and columns are not in order.
+VFN void col_store_pair(char *p, vec a, vec b, uint type, bool in_order, bool stream)
+{
+    if (type == TYPE_BF16 && !in_order) {
+        if (stream) v_stream_pair(p, v_to_pair(a, b));
+        else v_store_pair(p, v_to_pair(a, b));
+    } else {
+        col_store(p, a, type, stream);
+        col_store(p + V_LANES * col_bytes(type), b, type, stream);
+    }
+}
+
 VFN void col_store_part(char *p, vec v, uint count, uint type)
 {
     if (count >= V_LANES) {
@@ -95,19 +122,37 @@ VFN void col_store_part(char *p, vec v, uint count, uint type)
 #define HAND_LOGITS (k_->s_logits)
 #endif
 
+#if HAND_WRITES
+VFN bool hand_streams(const k_context *k_)
+{
+    return k_->call->past_cache && V_STREAMS && (K_C(options) & (OPTION_ACCUMULATE | OPTION_IN_PLACE)) == 0u;
+}
+
+// Stores past the caches begin with a line: so many columns before the first of them are stored plainly.
+VFN uint hand_head(const char *g, uint type, bool stream, uint cols)
+{
+    uint misfit = (uint)((uintptr_t)g & 63) / (uint)col_bytes(type);
+    return misfit == 0 || !stream ? 0 : K_MIN(64 / (uint)col_bytes(type) - misfit, cols);
+}
+
+VFN char *hand_grad(const k_context *k_, uint row)
+{
+    return (char *)k_->s_grad + ROW_AT(row, K_P(grad_outer), K_P(grad_row)) * (ptrdiff_t)col_bytes(K_C(types) >> SHIFT_GRAD & 15u);
+}
+#endif
+
 #if HAND_SWEEPS
 #include "backend/cpu/softmax_hand_sweep.h"
 #define sweep_columns hand_sweep
 #endif
 #if HAND_WRITES
 #include "backend/cpu/softmax_hand_write.h"
-#define write_columns(...) hand_write(call->past_cache, __VA_ARGS__)
+#define write_columns hand_write
 #endif
 #define K_PHASE 2
 
-static void row_by_text(k_context *restrict k_, const wane_cpu_call *call, uint32_t k_item)
+static void row_by_text(k_context *restrict k_, uint32_t k_item)
 {
-    (void)call;
     k_->item = k_item;
 #include HAND_TEXT
 }
@@ -126,6 +171,8 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
     memcpy(&k.p, call->record, sizeof k.p);
     memcpy(&k.w, call->window, sizeof k.w);
     memcpy(&k.c, call->consts, sizeof k.c < 16 ? sizeof k.c : 16);
+    k.call = call;
+    k.keep = NULL;
     k_context *restrict k_ = &k;
     bool dense = k.p.logits_col == 1 && ((k.c.options & OPTION_CLASS_WEIGHT) == 0 || k.p.weight_col == 1)
               && (!HAND_WRITES || (k.c.options & OPTION_GRAD) == 0 || k.p.grad_col == 1);
@@ -136,18 +183,20 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
         return;
     }
 #if HAND_SWEEPS && HAND_WRITES
+    hand_keep keep;
+    if (keeps(k_, &keep)) k.keep = &keep;
     if (is_short(k_)) {
         short_rows rows;
         rows.k = v_exp_of(k.p.inverse_temperature);
         for (uint32_t k_item = k_begin, next; k_item < k_end; k_item = next) {
             uint32_t done;
-            next = k_item + short_group(k_, &rows, k_item, k_end, call->past_cache, &done);
+            next = k_item + short_group(k_, &rows, k_item, k_end, &done);
             for (; k_item < next; k_item++, done >>= 1)
-                if ((done & 1) == 0) row_by_text(k_, call, k_item);
+                if ((done & 1) == 0) row_by_text(k_, k_item);
         }
     } else
 #endif
-        for (uint32_t k_item = k_begin; k_item < k_end; k_item++) row_by_text(k_, call, k_item);
+        for (uint32_t k_item = k_begin; k_item < k_end; k_item++) row_by_text(k_, k_item);
 #if HAND_WRITES
     if (call->past_cache) v_fence();
 #endif

@@ -7,10 +7,14 @@
 
 #define SHORT_COLS 1024u
 #define SHORT_OPTIONS (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_WEIGHT_SUMS | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_SAVE)
+// Rows together: a vector of short ones, four longer ones, whose exponentials would not stay in the nearest cache.
+enum { SHORT_ROWS_COLS = 256, SHORT_ROWS = 4, SHORT_CELLS = SHORT_ROWS * (SHORT_COLS + V_LANES) };
+_Static_assert(V_LANES * SHORT_ROWS_COLS <= SHORT_CELLS, "a vector of rows fits");
 enum { SHORT_STREAM_COLS = 256 };          // below it a row's lines are shared with its neighbours too often
 
 typedef struct short_rows {
-    float e[V_LANES][SHORT_COLS + V_LANES];
+    float e[SHORT_CELLS];                  // of a row after the other, `step` columns each
+    uint step;
     float top[V_LANES], sum[V_LANES], target[V_LANES], sum_d[V_LANES], p[V_LANES], at_target[V_LANES], w[V_LANES];
     uint label[V_LANES], best[V_LANES];
     vec_exp k;
@@ -45,12 +49,12 @@ VFN bool short_sweep(short_rows *s, uint i, const char *x, uint cols, uint type,
         if (j == own) d = v_select(mine, d, v_all(0));
         vec e = v_exp(d, s->k);
         if (j == own) e = v_select(mine, e, v_all(0));
-        v_store(&s->e[i][j * V_LANES], e);
+        v_store(&s->e[i * s->step + j * V_LANES], e);
         sum = v_add(sum, e);
         sum_d = v_add(sum_d, d);
     }
     vec d = v_select(live, v_sub(last, ref), v_all(0)), e = v_select(live, v_exp(d, s->k), v_all(0));
-    v_store(&s->e[i][(count - 1) * V_LANES], e);
+    v_store(&s->e[i * s->step + (count - 1) * V_LANES], e);
     s->top[i] = highest;
     s->sum[i] = v_sum(v_add(sum, e));
     s->sum_d[i] = v_sum(v_add(sum_d, d));
@@ -137,7 +141,7 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
 // Up to a vector of the gradient of row i from column `at` on.
 VFN void short_store(const short_rows *s, uint i, char *g, uint at, uint count, uint type, bool add, bool stream)
 {
-    vec y = v_fma(v_load(&s->e[i][at]), v_all(s->p[i]), v_all(s->w[i]));
+    vec y = v_fma(v_load(&s->e[i * s->step + at]), v_all(s->p[i]), v_all(s->w[i]));
     if (s->label[i] - at < V_LANES) y = v_select(v_but(v_first(V_LANES), s->label[i] - at), y, v_all(s->at_target[i]));
     g += (size_t)at * col_bytes(type);
     if (add) y = v_add(y, col_load_part(g, count, type));
@@ -149,8 +153,7 @@ VFN void short_store(const short_rows *s, uint i, char *g, uint at, uint count, 
 // Stores past the caches begin with a line; what comes before it is stored plainly.
 VFN void short_write(const short_rows *s, uint i, char *g, uint cols, uint type, bool add, bool stream)
 {
-    uint misfit = (uint)((uintptr_t)g & 63) / (uint)col_bytes(type), at = 0;
-    uint head = stream && misfit ? 64 / (uint)col_bytes(type) - misfit : 0;
+    uint head = hand_head(g, type, stream, cols), at = 0;
     for (uint n; at < head; at += n) {
         n = K_MIN(V_LANES, head - at);
         short_store(s, i, g, at, n, type, add, false);
@@ -178,8 +181,7 @@ VFN uint32_t short_typed(k_context *restrict k_, short_rows *s, uint first, uint
         if (argmax && s->best[i] == s->label[i]) flags |= FLAG_CORRECT;
         K_ST(work, plane_at(k_, PLANE_FLAGS, first + i), flags);
         if ((K_C(options) & OPTION_GRAD) == 0u) continue;
-        ptrdiff_t at = ROW_AT(first + i, K_P(grad_outer), K_P(grad_row));
-        short_write(s, i, (char *)k_->s_grad + at * (ptrdiff_t)col_bytes(type), cols, type, (K_C(options) & OPTION_ACCUMULATE) != 0u, stream);
+        short_write(s, i, hand_grad(k_, first + i), cols, type, (K_C(options) & OPTION_ACCUMULATE) != 0u, stream);
     }
     return done;
 }
@@ -191,13 +193,12 @@ VFN bool is_short(const k_context *k_)
         && (K_C(options) & ~SHORT_OPTIONS) == 0;
 }
 
-// As many rows of `first` .. `end` as are done together; one whose bit is 0 in *done is left to the text. Exponentials of
-// more than a few long rows would not stay in the nearest cache.
-static uint short_group(k_context *restrict k_, short_rows *s, uint first, uint end, bool past_cache, uint32_t *done)
+// As many rows of `first` .. `end` as are done together; one whose bit is 0 in *done is left to the text.
+static uint short_group(k_context *restrict k_, short_rows *s, uint first, uint end, uint32_t *done)
 {
-    uint rows = K_MIN(end - first, K_P(cols) > 256u ? 4u : V_LANES);
-    bool stream = past_cache && V_STREAMS && K_P(cols) >= SHORT_STREAM_COLS
-               && (K_C(options) & (OPTION_IN_PLACE | OPTION_ACCUMULATE)) == 0u;
+    uint rows = K_MIN(end - first, K_P(cols) > SHORT_ROWS_COLS ? SHORT_ROWS : V_LANES);
+    bool stream = hand_streams(k_) && K_P(cols) >= SHORT_STREAM_COLS;
+    s->step = (K_P(cols) + V_LANES - 1) / V_LANES * V_LANES;
     if (LOGITS_TYPE == TYPE_F32) *done = short_typed(k_, s, first, rows, stream, TYPE_F32);
     else if (LOGITS_TYPE == TYPE_F16) *done = short_typed(k_, s, first, rows, stream, TYPE_F16);
     else *done = short_typed(k_, s, first, rows, stream, TYPE_BF16);

@@ -6,16 +6,39 @@ typedef struct hand_sums {
     uint flags, best;
 } hand_sums;
 
+// Exponentials of a row, kept from the sweep to the writer: of what plain_block has done, in the order in which it loads.
+// What is done the careful way is few columns, which the writer makes again. Nothing depends on where the gradient lies.
+typedef struct hand_keep {
+    float *e;
+    uint count;                            // of segments; 0: nothing is kept
+    struct { uint first; float ref; } segments[HAND_SEGMENTS];     // from column `first` on against `ref`
+} hand_keep;
+
 // What a sweep keeps while it goes along a row.
 typedef struct hand_row {
     const char *x;                         // of column `begin`
     const float *weight;
+    hand_keep *keep;                       // NULL: nothing
     uint begin, label, type, options;
     float ref, it;
     vec_exp k;
     bool started;
     hand_sums s;
 } hand_row;
+
+// The block from `first` on is kept against the present reference; after too many changes of it nothing is.
+static void keep_segment(hand_row *r, uint first)
+{
+    hand_keep *keep = r->keep;
+    if (keep->count > 0 && keep->segments[keep->count - 1].ref == r->ref) return;
+    if (keep->count == HAND_SEGMENTS) {
+        keep->count = 0;
+        r->keep = NULL;
+        return;
+    }
+    keep->segments[keep->count].first = first - r->begin;
+    keep->segments[keep->count++].ref = r->ref;
+}
 
 // Sums move from ref to a higher one, or to the maximum at the end.
 static void move_reference(hand_row *r, float ref)
@@ -87,6 +110,10 @@ VFN void careful_block(hand_row *r, uint first, uint count, uint type)
     r->s.flags |= flags;
     if ((flags & FLAG_OTHER) != 0) raise_top(r, first, count, highest);
     if (!r->started || (highest - r->ref) * r->it > 1) move_reference(r, highest);
+    if (r->keep && count > HAND_PAIR) {
+        r->keep->count = 0;
+        r->keep = NULL;
+    }
     vec ref = v_all(r->ref), it = v_all(r->it), least = v_all(-3.4028235e38f);
     vec sum = v_all(0), sum_ex = sum, sum_d = sum, sum_w = sum;
     for (uint i = 0; i < count; i += V_LANES) {
@@ -115,78 +142,134 @@ VFN void careful_block(hand_row *r, uint first, uint count, uint type)
 
 VFN bool is_finite(float x) { return (K_BITS(x) & 0x7fffffffu) < K_WORD_INF; }
 
-// Whole vectors without the target, if all are finite and r->ref suits them; otherwise false, and nothing is added. The
-// sum of d, which smoothing wants anyway, tells NaN and infinities.
-VFN bool plain_block(hand_row *r, uint first, uint count, uint type, bool entropy)
+// What a block is asked for besides the maximum and the sum of exponentials.
+enum { BLOCK_SUMS = 1, BLOCK_ENTROPY = 2, BLOCK_WEIGHTED = 4 };
+
+typedef struct block_sums { vec top, sum, sum_d, sum_ex, sum_w; } block_sums;
+
+VFN void block_add(block_sums *s, vec x, vec ref, vec_exp k, int what, const float *weight, float *keep)
+{
+    vec d = v_sub(x, ref), near = v_max(k.least, d), e = v_exp_near(near, k);
+    if (keep) v_store(keep, e);
+    s->top = v_max(s->top, x);
+    s->sum = v_add(s->sum, e);
+    if ((what & BLOCK_WEIGHTED) != 0) {
+        vec w = v_load(weight);
+        s->sum_w = v_add(s->sum_w, w);
+        s->sum_d = v_fma(w, d, s->sum_d);
+    } else if ((what & BLOCK_SUMS) != 0) {
+        s->sum_d = v_add(s->sum_d, d);
+    }
+    if ((what & BLOCK_ENTROPY) != 0) s->sum_ex = v_fma(e, near, s->sum_ex);
+}
+
+// Whole pairs of vectors without the target, if r->ref suits them; otherwise false, with nothing added, and their maximum.
+// A sum tells NaN and +inf; where -inf has to be told too, so does the sum of d. Elsewhere an exponential below 2^-126, of
+// -inf too, is taken for 2^-126.
+VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, float *found)
 {
     const char *x = r->x + (size_t)(first - r->begin) * col_bytes(type);
-    const size_t step = V_LANES * col_bytes(type);
-    vec ref = v_all(r->ref), sum[4], top[4], sum_d[4], sum_ex[4];
+    const bool in_order = (what & BLOCK_WEIGHTED) != 0;
+    const float *w = in_order ? r->weight + (first - r->begin) : &r->ref;
+    const size_t step = HAND_PAIR * col_bytes(type), each = in_order ? V_LANES : 0;
+    float *keep = r->keep ? r->keep->e + (first - r->begin) : NULL;
+    vec ref = v_all(r->ref), zero = v_all(0);
     vec_exp k = r->k;
-    for (int j = 0; j < 4; j++) sum[j] = sum_d[j] = sum_ex[j] = v_all(0), top[j] = v_all(-3.4028235e38f);
-    uint vectors = count / V_LANES;
-    for (uint i = 0; i + 4 <= vectors; i += 4, x += 4 * step) {
-        for (size_t line = 0; line < 4 * step; line += 64) v_prefetch(x + line + HAND_AHEAD);
-        for (int j = 0; j < 4; j++) {
-            vec v = col_load(x + (size_t)j * step, type), d = v_sub(v, ref), e = v_exp(d, k);
-            top[j] = v_max(top[j], v);
-            sum[j] = v_add(sum[j], e);
-            sum_d[j] = v_add(sum_d[j], d);
-            if (entropy) sum_ex[j] = v_fma(e, d, sum_ex[j]);
-        }
+    block_sums s[4];
+    for (int j = 0; j < 4; j++) s[j] = (block_sums){v_all(-3.4028235e38f), zero, zero, zero, zero};
+    uint i = 0;
+    for (; i + 2 * HAND_PAIR <= count; i += 2 * HAND_PAIR, x += 2 * step, w += 4 * each) {
+        vec v[4];
+        for (size_t line = 0; line < 2 * step; line += 64) v_prefetch(x + line + HAND_AHEAD);
+        col_load_pair(x, &v[0], &v[1], type, in_order);
+        col_load_pair(x + step, &v[2], &v[3], type, in_order);
+        for (int j = 0; j < 4; j++) block_add(&s[j], v[j], ref, k, what, w + (size_t)j * each, keep ? keep + i + j * V_LANES : NULL);
     }
-    for (uint i = vectors / 4 * 4; i < vectors; i++, x += step) {
-        vec v = col_load(x, type), d = v_sub(v, ref), e = v_exp(d, k);
-        top[0] = v_max(top[0], v);
-        sum[0] = v_add(sum[0], e);
-        sum_d[0] = v_add(sum_d[0], d);
-        if (entropy) sum_ex[0] = v_fma(e, d, sum_ex[0]);
+    if (i < count) {
+        vec v[2];
+        col_load_pair(x, &v[0], &v[1], type, in_order);
+        for (int j = 0; j < 2; j++) block_add(&s[j], v[j], ref, k, what, w + (size_t)j * each, keep ? keep + i + j * V_LANES : NULL);
     }
-    float highest = v_top(v_max(v_max(top[0], top[1]), v_max(top[2], top[3])));
-    float total = v_sum(v_add(v_add(sum[0], sum[1]), v_add(sum[2], sum[3])));
-    float total_d = v_sum(v_add(v_add(sum_d[0], sum_d[1]), v_add(sum_d[2], sum_d[3])));
-    if (!is_finite(total) || !is_finite(total_d) || !((highest - r->ref) * r->it <= 1)) return false;
+    float highest = *found = v_top(v_max(v_max(s[0].top, s[1].top), v_max(s[2].top, s[3].top)));
+    float total = v_sum(v_add(v_add(s[0].sum, s[1].sum), v_add(s[2].sum, s[3].sum)));
+    float total_d = v_sum(v_add(v_add(s[0].sum_d, s[1].sum_d), v_add(s[2].sum_d, s[3].sum_d)));
+    if (!is_finite(total) || !is_finite(total_d) || !((highest - r->ref) * r->it <= 1) || !(highest > -3.4028235e38f || (r->s.flags & FLAG_OTHER) != 0))
+        return false;
+    if (r->keep) keep_segment(r, first);
     r->s.sum += (double)total;
     r->s.sum_d += (double)total_d * (double)r->it;
-    r->s.sum_w += (double)count;
-    if (entropy) r->s.sum_ex += (double)v_sum(v_add(v_add(sum_ex[0], sum_ex[1]), v_add(sum_ex[2], sum_ex[3]))) * (double)r->it;
+    if ((what & BLOCK_WEIGHTED) != 0) r->s.sum_w += (double)v_sum(v_add(v_add(s[0].sum_w, s[1].sum_w), v_add(s[2].sum_w, s[3].sum_w)));
+    else r->s.sum_w += (double)count;
+    if ((what & BLOCK_ENTROPY) != 0)
+        r->s.sum_ex += (double)v_sum(v_add(v_add(s[0].sum_ex, s[1].sum_ex), v_add(s[2].sum_ex, s[3].sum_ex))) * (double)r->it;
     r->s.flags |= FLAG_OTHER;
     raise_top(r, first, count, highest);
     return true;
 }
 
-// The highest of whole vectors, for a first reference.
+// The highest of whole pairs of vectors, for a first reference.
 VFN float top_of(const hand_row *r, uint first, uint count, uint type)
 {
     const char *x = r->x + (size_t)(first - r->begin) * col_bytes(type);
-    const size_t step = V_LANES * col_bytes(type);
+    const size_t step = HAND_PAIR * col_bytes(type);
     vec top[2] = {v_all(-3.4028235e38f), v_all(-3.4028235e38f)};
-    for (uint i = 0; i < count; i += V_LANES, x += step) top[i / V_LANES % 2] = v_max(top[i / V_LANES % 2], col_load(x, type));
+    for (uint i = 0; i < count; i += HAND_PAIR, x += step) {
+        vec v[2];
+        col_load_pair(x, &v[0], &v[1], type, false);
+        for (int j = 0; j < 2; j++) top[j] = v_max(v[j], top[j]);
+    }
     return v_top(v_max(top[0], top[1]));
 }
 
+VFN bool block_of(hand_row *r, uint first, uint count, uint type, float *found)
+{
+    bool sums = !HAND_WRITES || (r->options & (OPTION_WEIGHT_SUMS | OPTION_SAVE)) != 0;
+    if ((r->options & OPTION_ENTROPY) != 0) return plain_block(r, first, count, type, BLOCK_SUMS | BLOCK_ENTROPY, found);
+    if (r->weight && sums) return plain_block(r, first, count, type, BLOCK_WEIGHTED, found);
+    return sums ? plain_block(r, first, count, type, BLOCK_SUMS, found) : plain_block(r, first, count, type, 0, found);
+}
+
+// The target's pair of vectors, what is less than a pair, and rows of few vectors go the careful way.
 VFN void sweep_typed(hand_row *r, uint end, uint type)
 {
-    bool entropy = (r->options & OPTION_ENTROPY) != 0;
-    bool weighted = (r->options & OPTION_CLASS_WEIGHT) != 0 && (r->options & OPTION_WEIGHT_SUMS) != 0;
+    // class weights of bf16 would have to be sorted into even and odd ones
+    bool plain = end - r->begin > 4 * V_LANES && !(r->weight && (r->options & OPTION_ENTROPY) != 0);
     // the first blocks, which find the reference, are short
     for (uint i = r->begin, n, most = HAND_BLOCK / 8; i < end; i += n) {
         n = K_MIN(most, end - i);
-        if (most < HAND_BLOCK) most *= 2;
-        // the target's vector, what is less than a vector, and rows of few vectors
-        bool whole = n >= V_LANES && r->label - i >= V_LANES && end - r->begin > 4 * V_LANES && !weighted;
-        if (whole) {
+        if (plain && n >= HAND_PAIR && r->label - i >= HAND_PAIR) {
+            if (most < HAND_BLOCK) most *= 2;
             if (r->label - i < n) n = r->label - i;
-            n -= n % V_LANES;
+            n -= n % HAND_PAIR;
             if (!r->started) move_reference(r, top_of(r, i, n, type));
-            if (entropy ? plain_block(r, i, n, type, true) : plain_block(r, i, n, type, false)) continue;
-        } else if (end - r->begin > 4 * V_LANES && !weighted) {
-            n = K_MIN(n, V_LANES);
+            float found;
+            if (block_of(r, i, n, type, &found)) continue;
+            if (is_finite(found) && found > r->ref) {
+                move_reference(r, found);
+                if (block_of(r, i, n, type, &found)) continue;
+            }
+        } else if (plain) {
+            n = K_MIN(n, HAND_PAIR);
         }
         careful_block(r, i, n, type);
     }
     if (r->started) move_reference(r, r->s.top);
 }
+
+#if HAND_SWEEPS && HAND_WRITES
+// Whether rows of this call keep their exponentials: what the planner gave room for (backend.c of the CPU: half of the second
+// cache), where a second exponential would cost more. f32 past the caches waits for memory all the same.
+static bool keeps(const k_context *k_, hand_keep *keep)
+{
+    uint type = K_C(types) & 15u;
+    const uint not = OPTION_ACCUMULATE | OPTION_NO_TARGET | (type == TYPE_BF16 ? OPTION_CLASS_WEIGHT : 0u);
+    size_t room = k_->call->scratch_bytes / sizeof(float);
+    keep->e = k_->call->scratch;
+    keep->count = 0;
+    return (K_C(options) & OPTION_GRAD) != 0u && (K_C(options) & not) == 0u && type == (K_C(types) >> SHIFT_GRAD & 15u)
+        && K_P(cols) >= 4 * HAND_PAIR && K_P(cols) <= room;
+}
+#endif
 
 // In place of sweep_columns (shaders/kernels/softmax_sweep.h): the same statistics, in element 0 of the shared arrays.
 static void hand_sweep(k_context *restrict k_, uint row, uint begin, uint end, uint label)
@@ -204,6 +287,8 @@ static void hand_sweep(k_context *restrict k_, uint row, uint begin, uint end, u
     r.k = v_exp_of(r.it);
     r.s.top = -3.4028235e38f;
     r.s.best = SOFTMAX_NO_COLUMN;
+    r.keep = k_->keep;
+    if (r.keep) r.keep->count = 0;
     if (r.type == TYPE_F32) sweep_typed(&r, end, TYPE_F32);
     else if (r.type == TYPE_F16) sweep_typed(&r, end, TYPE_F16);
     else sweep_typed(&r, end, TYPE_BF16);

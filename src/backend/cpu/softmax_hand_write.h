@@ -1,6 +1,6 @@
 // softmax_hand_write.h - the gradient writer of softmax_hand.h.
 
-enum { HAND_CHUNK_BYTES = 1 << 16, HAND_LONG_BYTES = 1 << 18 };
+enum { HAND_CHUNK_BYTES = 1 << 16, HAND_LONG_BYTES = 1 << 18, HAND_STAGE_BYTES = 1 << 12 };
 
 typedef struct hand_out {
     const char *x;                         // of column `begin`
@@ -11,6 +11,8 @@ typedef struct hand_out {
     float it;
     vec_exp k;
     bool add, stream;
+    const struct hand_keep *keep;          // NULL: exponentials are made again
+    uint keep_begin;                       // column of the first of them
 } hand_out;
 
 // The gradient of the columns of a vector but for the target; class weights and entropy are what few losses need.
@@ -40,43 +42,90 @@ VFN void write_few(const hand_out *o, uint first, uint count, uint from, uint to
     else col_store_part(g, y, count, to);
 }
 
-// Whole vectors without the target.
+// Whole pairs of vectors without the target.
 VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint to)
 {
     size_t at = first - o->begin;
-    const size_t step = V_LANES * col_bytes(from), out = V_LANES * col_bytes(to);
+    const size_t step = HAND_PAIR * col_bytes(from), out = HAND_PAIR * col_bytes(to);
     const char *x = o->x + at * col_bytes(from);
     char *g = o->g + at * col_bytes(to);
     vec top = v_all(o->c.top), p = v_all(o->c.p), w = v_all(o->c.w);
-    uint i = 0, vectors = count / V_LANES;
-    bool odd = o->add || (o->weight && o->c.w != 0.0f) || o->c.ex != 0.0f;
-    for (; !odd && i + 4 <= vectors; i += 4, x += 4 * step, g += 4 * out) {
-        vec y[4];
-        for (int j = 0; j < 4; j++) y[j] = grad_of(o, col_load(x + (size_t)j * step, from), NULL, V_LANES, top, p, w, false);
-        if (o->stream)
-            for (int j = 0; j < 4; j++) col_store(g + (size_t)j * out, y[j], to, true);
-        else
-            for (int j = 0; j < 4; j++) col_store(g + (size_t)j * out, y[j], to, false);
+    bool odd = o->add || (o->weight && o->c.w != 0.0f) || o->c.ex != 0.0f, in_order = odd || from != to;
+    if (odd) {
+        for (uint i = 0; i < count; i += V_LANES) write_few(o, first + i, V_LANES, from, to);
+        return;
     }
-    for (; i < vectors; i++, x += step, g += out) {
-        const float *weight = o->weight ? o->weight + at + (size_t)i * V_LANES : NULL;
-        vec y = grad_of(o, col_load(x, from), weight, V_LANES, top, p, w, true);
-        if (o->add) y = v_add(y, col_load(g, to));
-        if (o->stream) col_store(g, y, to, true);
-        else col_store(g, y, to, false);
+    for (uint i = 0; i < count; i += HAND_PAIR, x += step, g += out) {
+        vec a, b;
+        if (in_order) col_load_pair(x, &a, &b, from, true);
+        else col_load_pair(x, &a, &b, from, false);
+        a = grad_of(o, a, NULL, V_LANES, top, p, w, false);
+        b = grad_of(o, b, NULL, V_LANES, top, p, w, false);
+        if (o->stream) {
+            if (in_order) col_store_pair(g, a, b, to, true, true);
+            else col_store_pair(g, a, b, to, false, true);
+        } else {
+            if (in_order) col_store_pair(g, a, b, to, true, false);
+            else col_store_pair(g, a, b, to, false, false);
+        }
     }
 }
+
+#if HAND_SWEEPS
+// The same from exponentials that the sweep has kept, against one reference: p is the factor of all of them.
+VFN void write_segment(const hand_out *o, uint first, uint count, float factor, uint type)
+{
+    size_t at = first - o->begin;
+    const float *e = o->keep->e + (first - o->keep_begin);
+    char *g = o->g + at * col_bytes(type);
+    const size_t out = HAND_PAIR * col_bytes(type);
+    const float *weight = o->weight && o->c.w != 0.0f ? o->weight + at : NULL;
+    vec p = v_all(factor), w = v_all(o->c.w), least = v_all(0x1p-126f);
+    for (uint i = 0; i < count; i += HAND_PAIR, g += out) {
+        vec a = v_sub(v_load(e + i), least), b = v_sub(v_load(e + i + V_LANES), least);
+        if (weight) {
+            a = v_fma(a, p, v_mul(w, v_load(weight + i)));
+            b = v_fma(b, p, v_mul(w, v_load(weight + i + V_LANES)));
+        } else {
+            a = v_fma(a, p, w);
+            b = v_fma(b, p, w);
+        }
+        if (o->stream) col_store_pair(g, a, b, type, false, true);
+        else col_store_pair(g, a, b, type, false, false);
+    }
+}
+
+VFN void write_kept(const hand_out *o, uint first, uint count, uint type)
+{
+    const hand_keep *keep = o->keep;
+    uint end = first + count;
+    for (uint i = keep->count; i-- > 0 && first < end;) {
+        uint from = o->keep_begin + keep->segments[i].first;
+        if (i == 0 || from < first) from = first;
+        if (from >= end) continue;
+        // the sweep's references are at most the maximum
+        float fade = k_exp(k_clamp((keep->segments[i].ref - o->c.top) * o->it));
+        write_segment(o, from, end - from, o->c.p * fade, type);
+        end = from;
+    }
+}
+#else
+VFN void write_kept(const hand_out *o, uint first, uint count, uint type) { (void)o, (void)first, (void)count, (void)type; }
+#endif
 
 // Columns first..end; vectors start where `first` is, so that stores past the caches are of whole vectors.
 VFN void span_typed(const hand_out *o, uint first, uint end, uint from, uint to)
 {
     for (uint n; first < end; first += n) {
         n = end - first;
-        bool few = n < V_LANES || o->label - first < V_LANES;
-        if (few) n = K_MIN(n, V_LANES);
-        else if (o->label - first < n) n = o->label - first;
-        if (!few) n -= n % V_LANES;
-        if (few) write_few(o, first, n, from, to);
+        if (n < HAND_PAIR || o->label - first < HAND_PAIR) {
+            n = K_MIN(n, HAND_PAIR);
+            for (uint i = 0; i < n; i += V_LANES) write_few(o, first + i, K_MIN(n - i, V_LANES), from, to);
+            continue;
+        }
+        if (o->label - first < n) n = o->label - first;
+        n -= n % HAND_PAIR;
+        if (o->keep && from == to) write_kept(o, first, n, to);
         else write_many(o, first, n, from, to);
     }
 }
@@ -92,13 +141,40 @@ static void write_span(const hand_out *o, uint first, uint end)
     else span_typed(o, first, end, TYPE_BF16, TYPE_F32);
 }
 
+// Kept exponentials lie in pairs of vectors from the row's beginning. Where the gradient's lines begin elsewhere, what is to
+// go past the caches is made aside and moved.
+static void write_staged(const hand_out *o, uint end)
+{
+    _Alignas(64) char stage[HAND_STAGE_BYTES + 64];
+    uint to = o->types >> SHIFT_GRAD & 15u;
+    size_t size = col_bytes(to), misfit = (uintptr_t)o->g & 63;
+    for (uint first = o->begin, n; first < end; first += n) {
+        n = K_MIN(end - first, (uint)(HAND_STAGE_BYTES / size));
+        hand_out near = *o;
+        near.stream = false;
+        near.begin = first;
+        near.x += (first - o->begin) * col_bytes(o->types & 15u);
+        near.g = stage + misfit;
+        if (near.weight) near.weight += first - o->begin;
+        write_span(&near, first, first + n);
+        char *g = o->g + (first - o->begin) * size;
+        size_t bytes = n * size, head = hand_head(g, to, true, n) * size, at = head;
+        memcpy(g, stage + misfit, head);
+        for (; at + 64 <= bytes; at += 64)
+            for (size_t k = 0; k < 64; k += V_LANES * 4) v_stream(g + at + k, v_load(stage + misfit + at + k));
+        memcpy(g + at, stage + misfit + at, bytes - at);
+    }
+}
+
 // A long row is written from its end, which the sweep has left in cache, to its beginning.
 static void write_row(const hand_out *o, uint end)
 {
     uint from = o->types & 15u, to = o->types >> SHIFT_GRAD & 15u;
-    uint begin = o->begin, misfit = (uint)((uintptr_t)o->g & 63) / (uint)col_bytes(to);
-    uint head = misfit == 0 || !o->stream ? 0 : 64 / (uint)col_bytes(to) - misfit;
-    if (head > end - begin) head = end - begin;
+    uint begin = o->begin, head = hand_head(o->g, to, o->stream, end - begin);
+    if (o->keep && head) {
+        write_staged(o, end);
+        return;
+    }
     hand_out near = *o;                    // what does not begin a line stays in the caches
     near.stream = false;
     if (head) write_span(&near, begin, begin + head);
@@ -125,7 +201,7 @@ static void fill_row(const hand_out *o, uint end, float value)
 }
 
 // In place of write_columns (shaders/kernels/softmax_write.h).
-static void hand_write(bool past_cache, k_context *restrict k_, uint row, uint begin, uint end, uint label, row_coefs c)
+static void hand_write(k_context *restrict k_, uint row, uint begin, uint end, uint label, row_coefs c)
 {
     hand_out o;
     o.begin = begin;
@@ -135,12 +211,16 @@ static void hand_write(bool past_cache, k_context *restrict k_, uint row, uint b
     o.it = K_P(inverse_temperature);
     o.k = v_exp_of(o.it);
     o.add = (K_C(options) & OPTION_ACCUMULATE) != 0u;
-    o.stream = past_cache && V_STREAMS && !o.add && (K_C(options) & OPTION_IN_PLACE) == 0u;
+    o.stream = hand_streams(k_);
+    o.keep = NULL;
+    o.keep_begin = begin;
+#if HAND_SWEEPS
+    if (k_->keep && k_->keep->count > 0) o.keep = k_->keep;
+#endif
     uint from = o.types & 15u, to = o.types >> SHIFT_GRAD & 15u;
     ptrdiff_t at = ROW_AT(row, K_P(logits_outer), K_P(logits_row)) + (ptrdiff_t)(begin - K_W(col0));
     o.x = (const char *)HAND_LOGITS + at * (ptrdiff_t)col_bytes(from);
-    at = ROW_AT(row, K_P(grad_outer), K_P(grad_row)) + (ptrdiff_t)(begin - K_W(col0));
-    o.g = (char *)k_->s_grad + at * (ptrdiff_t)col_bytes(to);
+    o.g = hand_grad(k_, row) + (ptrdiff_t)(begin - K_W(col0)) * (ptrdiff_t)col_bytes(to);
     o.weight = NULL;
     if ((K_C(options) & OPTION_CLASS_WEIGHT) != 0u) o.weight = (const float *)(const void *)k_->s_weight + (begin - K_W(col0));
     if (c.mode == ROW_NAN) fill_row(&o, end, K_FLT(K_WORD_NAN));

@@ -6,7 +6,10 @@
 //   v_minus_size(v)     -|v|
 //   v_inverse(v)        1 / v, 2 ulp, of normal numbers whose inverse is one
 //   v_load_part         the first `count` lanes, 1..V_LANES - 1, `fill` in the others; touches no byte past them
-//   v_exp               see below
+//   v_load_pair         2 V_LANES columns of bf16: those of even number, those of odd; one shift instead of two, and widening
+//   v_to_pair           the way back, to the nearest, ties to even; no NaN. AVX512_BF16 has an instruction for it, which takes
+//                       denormals for 0; this is as fast
+//   v_exp, v_exp_near   see below
 #ifndef WANE_BACKEND_CPU_VECTOR_H
 #define WANE_BACKEND_CPU_VECTOR_H
 
@@ -73,6 +76,25 @@ VFN vechalf v_to_bf16(vec v)
 }
 VFN void v_store_half(void *p, vechalf h) { _mm256_storeu_si256(p, h); }
 VFN void v_stream_half(void *p, vechalf h) { _mm256_stream_si256(p, h); }
+VFN void v_load_pair(const void *p, vec *even, vec *odd)
+{
+    __m512i w = _mm512_loadu_si512(p);
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(w, 16));
+    *odd = _mm512_castsi512_ps(_mm512_and_si512(w, _mm512_set1_epi32((int)0xffff0000u)));
+}
+typedef __m512i vecpair;
+VFN __m512i v_round_up(__m512i u)          // to the nearest, ties to even, once the low half is cut off
+{
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    return _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+}
+VFN vecpair v_to_pair(vec even, vec odd)
+{
+    __m512i low = _mm512_srli_epi32(v_round_up(_mm512_castps_si512(even)), 16);
+    return _mm512_mask_blend_epi16(0xaaaaaaaau, low, v_round_up(_mm512_castps_si512(odd)));
+}
+VFN void v_store_pair(void *p, vecpair h) { _mm512_storeu_si512(p, h); }
+VFN void v_stream_pair(void *p, vecpair h) { _mm512_stream_si512(p, h); }
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
@@ -153,6 +175,25 @@ VFN vechalf v_to_bf16(vec v)
 }
 VFN void v_store_half(void *p, vechalf h) { _mm_storeu_si128(p, h); }
 VFN void v_stream_half(void *p, vechalf h) { _mm_stream_si128(p, h); }
+VFN void v_load_pair(const void *p, vec *even, vec *odd)
+{
+    __m256i w = _mm256_loadu_si256(p);
+    *even = _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
+    *odd = _mm256_castsi256_ps(_mm256_and_si256(w, _mm256_set1_epi32((int)0xffff0000u)));
+}
+typedef __m256i vecpair;
+VFN __m256i v_round_up(__m256i u)
+{
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    return _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+}
+VFN vecpair v_to_pair(vec even, vec odd)
+{
+    __m256i low = _mm256_srli_epi32(v_round_up(_mm256_castps_si256(even)), 16);
+    return _mm256_blend_epi16(low, v_round_up(_mm256_castps_si256(odd)), 0xaa);
+}
+VFN void v_store_pair(void *p, vecpair h) { _mm256_storeu_si256(p, h); }
+VFN void v_stream_pair(void *p, vecpair h) { _mm256_stream_si256(p, h); }
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
@@ -224,6 +265,24 @@ VFN vechalf v_to_bf16(vec v)
 }
 VFN void v_store_half(void *p, vechalf h) { vst1_u8(p, vreinterpret_u8_u16(h)); }
 VFN void v_stream_half(void *p, vechalf h) { v_store_half(p, h); }
+VFN void v_load_pair(const void *p, vec *even, vec *odd)
+{
+    uint32x4_t w = vreinterpretq_u32_u8(vld1q_u8(p));
+    *even = vreinterpretq_f32_u32(vshlq_n_u32(w, 16));
+    *odd = vreinterpretq_f32_u32(vandq_u32(w, vdupq_n_u32(0xffff0000u)));
+}
+typedef uint32x4_t vecpair;
+VFN uint32x4_t v_round_up(uint32x4_t u)
+{
+    return vaddq_u32(u, vaddq_u32(vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1)), vdupq_n_u32(0x7fff)));
+}
+VFN vecpair v_to_pair(vec even, vec odd)
+{
+    uint32x4_t low = vshrq_n_u32(v_round_up(vreinterpretq_u32_f32(even)), 16);
+    return vbslq_u32(vdupq_n_u32(0xffff0000u), v_round_up(vreinterpretq_u32_f32(odd)), low);
+}
+VFN void v_store_pair(void *p, vecpair h) { vst1q_u8(p, vreinterpretq_u8_u32(h)); }
+VFN void v_stream_pair(void *p, vecpair h) { v_store_pair(p, h); }
 #define V_STREAMS 0
 VFN void v_fence(void) {}
 VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
@@ -233,7 +292,7 @@ VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
 
 // e^(d k) for a factor k known beforehand: 2^(d k log2 e) with k log2 e in two parts. 0 where d is below `low`, which is
 // where the result would be under 2^-126; NaN where d is NaN; anything where the result would pass f32's range.
-// With k = 1, 2 ulp (tests/simd/exp_test.c goes through all f32).
+// With k = 1, 2 ulp (tests/simd/exp_test.c goes through all f32). v_exp_near is for least <= d alone, or NaN.
 typedef struct vec_exp {
     vec high, low_part, least;
 } vec_exp;
@@ -246,24 +305,30 @@ VFN vec_exp v_exp_of(float factor)
 }
 
 #if V_LANES == 16
-// 2^(i / 16) from a table in a register, 2^f with |f| <= 1/32 of degree 3: 6 multiplications instead of 8, and Zen 5's
-// multipliers are what an exponential waits for (15.4 G/s a core instead of 13.5).
-VFN vec v_exp(vec d, vec_exp k)
+// 2^(i / 32) from a table in two registers, 2^f with |f| <= 1/64 of degree 2: the multipliers are what an exponential
+// waits for on Zen 5, and 2^n is then an addition of integers. The table's words lack i << 18, which the shift brings.
+VFN vec v_exp_near(vec d, vec_exp k)
 {
-    const vec table = _mm512_setr_ps(1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f, 1.29683959f,
-        1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f, 1.91520655f);
-    const vec magic = v_all(786432.0f);    // 1.5 2^19: a sum with it is a multiple of 1/16, counted in its low bits
+    const __m512i low = _mm512_setr_epi32(0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
+        0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6);
+    const __m512i high = _mm512_setr_epi32(0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c, 0x3f76a81e,
+        0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3);
+    const vec magic = v_all(393216.0f);    // 1.5 2^18: a sum with it is a multiple of 1/32, counted in its low bits
     vec sum = v_fma(d, k.high, magic);
     vec n = v_sub(sum, magic);
     vec f = v_fma(d, k.low_part, _mm512_fmsub_ps(d, k.high, n));
-    vec q = v_fma(f, v_all(0.0555021353f), v_all(0.240234286f));
-    q = v_mul(v_fma(f, q, v_all(0.693147182f)), f);
-    vec t = _mm512_permutexvar_ps(_mm512_castps_si512(sum), table);
-    __mmask16 live = _mm512_cmp_ps_mask(d, k.least, _CMP_NLT_UQ);
-    return _mm512_maskz_scalef_ps(live, v_fma(q, t, t), n);
+    vec q = v_mul(v_fma(f, v_all(0.240226507f), v_all(0.693157346f)), f);
+    __m512i word = _mm512_castps_si512(sum);
+    word = _mm512_add_epi32(_mm512_permutex2var_epi32(low, word, high), _mm512_slli_epi32(word, 18));
+    vec t = _mm512_castsi512_ps(word);
+    return v_fma(q, t, t);
+}
+VFN vec v_exp(vec d, vec_exp k)
+{
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, k.least, _CMP_NLT_UQ), v_exp_near(d, k));
 }
 #else
-VFN vec v_exp(vec d, vec_exp k)
+VFN vec v_exp_near(vec d, vec_exp k)
 {
 #if V_LANES == 8
     vec n = _mm256_round_ps(v_mul(d, k.high), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -280,13 +345,20 @@ VFN vec v_exp(vec d, vec_exp k)
     p = v_fma(f, p, v_all(1.0f));
 #if V_LANES == 8
     __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
-    vec y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shift));
     // a NaN comes through as one: its n converts to INT_MIN, whose shift is 0
-    return _mm256_and_ps(y, _mm256_cmp_ps(d, k.least, _CMP_NLT_UQ));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shift));
 #else
     uint32x4_t shift = vreinterpretq_u32_s32(vshlq_n_s32(vcvtq_s32_f32(n), 23));
-    uint32x4_t y = vaddq_u32(vreinterpretq_u32_f32(p), shift);
-    return vreinterpretq_f32_u32(vbicq_u32(y, vcltq_f32(d, k.least)));
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), shift));
+#endif
+}
+VFN vec v_exp(vec d, vec_exp k)
+{
+    vec y = v_exp_near(d, k);
+#if V_LANES == 8
+    return _mm256_and_ps(y, _mm256_cmp_ps(d, k.least, _CMP_NLT_UQ));
+#else
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(y), vcltq_f32(d, k.least)));
 #endif
 }
 #endif
