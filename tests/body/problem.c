@@ -148,14 +148,24 @@ static void *get_memory(size_t bytes)
     return memory;
 }
 
-// Exactly as long as the view reaches, after a few words before it.
-static void make_operand(const problem *p, problem_run *run, uint32_t operand)
+void *problem_element(const problem_run *run, uint32_t operand, int64_t i, int64_t k)
+{
+    return (char *)run->data[operand] + element_byte(run, operand, i, k);
+}
+
+void problem_make_memory(problem_run *run, uint32_t operand)
 {
     const wane_plan_operand *o = &run->plan->operands[operand];
     run->element0[operand] = 24 + (uint64_t)-o->first_byte;
-    run->bytes[operand] = run->element0[operand] + (uint64_t)o->end_byte;
+    run->bytes[operand] = (run->element0[operand] + (uint64_t)o->end_byte + 3) / 4 * 4;
     run->data[operand] = get_memory(run->bytes[operand]);
     for (uint64_t i = 0; i < run->bytes[operand] / 4; i++) memcpy((char *)run->data[operand] + 4 * i, &unwritten, 4);
+}
+
+static void make_operand(const problem *p, problem_run *run, uint32_t operand)
+{
+    const wane_plan_operand *o = &run->plan->operands[operand];
+    problem_make_memory(run, operand);
     if (!o->read || o->role->role == WANE_ROLE_STATISTICS) return;
     int64_t outer = o->rank > 0 ? o->extents[0] : 1, inner = o->rank > 1 ? o->extents[1] : 1;
     for (int64_t i = 0; i < outer; i++)
@@ -370,11 +380,12 @@ bool problem_run_checked(const problem_run *run, uint32_t lanes, body_memory *re
     return clean;
 }
 
-// Every element of an output must have been written by a kernel, unless it was there to be added to.
+// Every element of an output must have been written by a kernel, unless it was there to be added to. Atomic stores of halves
+// leave no trace.
 static bool output_complete(const problem_run *run, uint32_t operand, const body_memory *memory)
 {
     const wane_plan_operand *o = &run->plan->operands[operand];
-    if (!o->written || o->read) return true;
+    if (!o->written || o->read || wane_dtype_bytes(o->dtype) < 4) return true;
     int64_t outer = o->rank > 0 ? o->extents[0] : 1, inner = o->rank > 1 ? o->extents[1] : 1;
     for (int64_t i = 0; i < outer; i++)
         for (int64_t k = 0; k < inner; k++)
@@ -404,6 +415,21 @@ static bool same_bits(const problem_run *right, const body_memory *results, uint
     return same;
 }
 
+bool problem_runs_agree(const problem_run *run, problem_run *cpu)
+{
+    problem_run_cpu(cpu);
+    bool good = true;
+    for (size_t i = 0; i < sizeof lane_counts / sizeof *lane_counts && good; i++) {
+        body_memory results[WANE_MAX_OPERANDS];
+        body_faults_clear();
+        good = problem_run_checked(run, lane_counts[i], results);
+        body_faults_print();
+        good = same_bits(cpu, results, lane_counts[i]) && good;
+        for (uint32_t k = 0; k < run->plan->operand_count; k++) body_memory_free(&results[k]);
+    }
+    return good;
+}
+
 bool problem_agrees(const problem *p, uint32_t *refused)
 {
     problem_run run, cpu;
@@ -416,16 +442,7 @@ bool problem_agrees(const problem *p, uint32_t *refused)
         fprintf(stderr, "%s: no plan: %s\n", problem_text(p), wane_status_text(status));
         return false;
     }
-    problem_run_cpu(&cpu);
-    bool good = true;
-    for (size_t i = 0; i < sizeof lane_counts / sizeof *lane_counts && good; i++) {
-        body_memory results[WANE_MAX_OPERANDS];
-        body_faults_clear();
-        good = problem_run_checked(&run, lane_counts[i], results);
-        body_faults_print();
-        good = same_bits(&cpu, results, lane_counts[i]) && good;
-        for (uint32_t k = 0; k < run.plan->operand_count; k++) body_memory_free(&results[k]);
-    }
+    bool good = problem_runs_agree(&run, &cpu);
     if (!good) fprintf(stderr, "%s: see above\n", problem_text(p));
     problem_free(&run);
     problem_free(&cpu);

@@ -60,7 +60,14 @@ void problem_run_cpu(problem_run *run);
 // body_memory_free. Returns whether there was no fault.
 bool problem_run_checked(const problem_run *run, uint32_t lanes, body_memory *results);
 
-// Runs both and compares all bits for every number of lanes. Prints what differs, and faults. A plan that is refused is
+// Memory for an operand, exactly as long as its view reaches, after a few words before it, of words that nobody wrote.
+void problem_make_memory(problem_run *run, uint32_t operand);
+void *problem_element(const problem_run *run, uint32_t operand, int64_t i, int64_t k);
+
+// Runs `cpu` there and `run`, its twin, on the checked kernels, and compares all bits for every number of lanes.
+bool problem_runs_agree(const problem_run *run, problem_run *cpu);
+
+// Both made from a problem. Prints what differs, and faults. A plan that is refused is
 // counted in *refused if that is given, else it is a failure.
 bool problem_agrees(const problem *p, uint32_t *refused);
 
