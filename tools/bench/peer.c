@@ -1,35 +1,89 @@
-// peer.c - cross_entropy, forward and gradient, on arrays of another program: what tools/bench-peers calls through ctypes.
+// peer.c - a loss on arrays of another program: what tools/bench-peers calls through ctypes. Operands are dense, roles and
+// parameters given by name.
 #include "wane/wane.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { PEER_OPERANDS = 16 };
+
+typedef struct peer_operand {
+    const char *role;
+    void *data;
+    int64_t extents[4];
+    int32_t dtype, rank;                    // dtype: wane_dtype
+} peer_operand;
+
+typedef struct peer_param {
+    const char *name;
+    double value;
+} peer_param;
+
+typedef struct peer_problem {
+    const char *loss;
+    const peer_operand *operands;
+    const peer_param *params;
+    int32_t operand_count, param_count, threads, reserved;
+} peer_problem;
+
 typedef struct peer {
     wane_context *context;
     wane_executable *executable;
-    wane_binding bindings[8];
+    wane_binding bindings[PEER_OPERANDS];
     wane_args args;
+    wane_plan_info info;
     void *workspace;
 } peer;
 
-typedef struct peer_problem {
-    int64_t rows, cols;
-    int32_t dtype, threads;                 // dtype: wane_dtype
-    void *logits, *grad;
-    int64_t *target;
-    float *loss, *weight;                   // weight may be NULL
-    double label_smoothing, z_loss, ignore_index;
-} peer_problem;
+static wane_role role_named(const wane_loss_info *loss, const char *name)
+{
+    const wane_role_info *role;
+    for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
+        if (strcmp(role->name, name) == 0) return role->role;
+    return WANE_ROLE_NONE;
+}
 
-static void add(peer *p, wane_operand *operands, wane_role role, wane_dtype dtype, void *data, int64_t rows, int64_t cols)
+static wane_param param_named(const wane_loss_info *loss, const char *name)
+{
+    const wane_param_info *param;
+    for (uint32_t i = 0; (param = wane_loss_param_at(loss, i)) != NULL; i++)
+        if (strcmp(param->name, name) == 0) return param->param;
+    return WANE_PARAM_NONE;
+}
+
+static void add(peer *p, wane_operand *operands, wane_role role, const peer_operand *from)
 {
     uint32_t i = p->args.binding_count++;
-    uint64_t count = (uint64_t)rows * (uint64_t)(cols ? cols : 1);
+    uint64_t bytes = wane_dtype_bytes((wane_dtype)from->dtype);
     operands[i] = (wane_operand){.struct_size = sizeof *operands, .role = role,
-                                 .tensor = {.struct_size = sizeof operands->tensor, .dtype = dtype, .rank = cols ? 2 : 1,
-                                            .extents = {rows, cols}}};
-    p->bindings[i] = (wane_binding){.struct_size = sizeof *p->bindings, .role = role, .host = data,
-                                    .bytes = count * wane_dtype_bytes(dtype)};
+                                 .tensor = {.struct_size = sizeof operands->tensor, .dtype = (wane_dtype)from->dtype,
+                                            .rank = (uint32_t)from->rank}};
+    for (int d = 0; d < from->rank && d < 4; d++) {
+        operands[i].tensor.extents[d] = from->extents[d];
+        bytes *= (uint64_t)from->extents[d];
+    }
+    p->bindings[i] = (wane_binding){.struct_size = sizeof *p->bindings, .role = role, .host = from->data, .bytes = bytes};
+}
+
+static wane_status prepare(peer *p, wane_device *device, const peer_problem *q)
+{
+    wane_operand operands[PEER_OPERANDS];
+    wane_param_value params[PEER_OPERANDS];
+    const wane_loss_info *loss = wane_loss_by_name(q->loss);
+    if (!loss) return WANE_ERROR_UNKNOWN_LOSS;
+    if (q->operand_count > PEER_OPERANDS || q->param_count > PEER_OPERANDS) return WANE_ERROR_SIZE;
+    for (int i = 0; i < q->operand_count; i++) add(p, operands, role_named(loss, q->operands[i].role), &q->operands[i]);
+    for (int i = 0; i < q->param_count; i++)
+        params[i] = (wane_param_value){.param = param_named(loss, q->params[i].name), .value = q->params[i].value};
+    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = loss->loss, .params = params, .operands = operands,
+                           .param_count = (uint32_t)q->param_count, .operand_count = p->args.binding_count};
+    wane_plan *plan = NULL;
+    wane_status status = wane_plan_create(device, &desc, &plan);
+    p->info.struct_size = sizeof p->info;
+    if (!status) status = wane_plan_get_info(plan, &p->info);
+    if (!status) status = wane_executable_create(plan, &p->executable);
+    wane_plan_destroy(plan);
+    return status;
 }
 
 static wane_status make(peer *p, const peer_problem *q)
@@ -39,30 +93,13 @@ static wane_status make(peer *p, const peer_problem *q)
     wane_device *device = NULL;
     wane_status status = wane_context_create(&context, &p->context);
     if (!status) status = wane_device_find(p->context, "cpu", &device);
+    if (!status) status = prepare(p, device, q);
     if (status) return status;
-    wane_operand operands[8];
-    add(p, operands, WANE_ROLE_LOGITS, (wane_dtype)q->dtype, q->logits, q->rows, q->cols);
-    add(p, operands, WANE_ROLE_TARGET, WANE_DTYPE_I64, q->target, q->rows, 0);
-    add(p, operands, WANE_ROLE_LOSS, WANE_DTYPE_F32, q->loss, 1, 0);
-    add(p, operands, WANE_ROLE_GRAD_LOGITS, (wane_dtype)q->dtype, q->grad, q->rows, q->cols);
-    if (q->weight) add(p, operands, WANE_ROLE_WEIGHT, WANE_DTYPE_F32, q->weight, q->cols, 0);
-    wane_param_value params[] = {{.param = WANE_PARAM_LABEL_SMOOTHING, .value = q->label_smoothing},
-                                 {.param = WANE_PARAM_Z_LOSS, .value = q->z_loss},
-                                 {.param = WANE_PARAM_IGNORE_INDEX, .value = q->ignore_index}};
-    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = WANE_LOSS_CROSS_ENTROPY, .params = params,
-                           .param_count = 3, .operands = operands, .operand_count = p->args.binding_count};
-    wane_plan *plan = NULL;
-    status = wane_plan_create(device, &desc, &plan);
-    wane_plan_info info = {.struct_size = sizeof info};
-    if (!status) status = wane_plan_get_info(plan, &info);
-    if (!status) status = wane_executable_create(plan, &p->executable);
-    wane_plan_destroy(plan);
-    if (status) return status;
-    p->workspace = aligned_alloc(256, (info.workspace_bytes + 255) / 256 * 256);
+    p->workspace = aligned_alloc(256, (p->info.workspace_bytes + 256) / 256 * 256);
     if (!p->workspace) return WANE_ERROR_HOST_MEMORY;
     p->args.struct_size = sizeof p->args;
     p->args.bindings = p->bindings;
-    p->args.workspace = (wane_binding){.struct_size = sizeof(wane_binding), .host = p->workspace, .bytes = info.workspace_bytes};
+    p->args.workspace = (wane_binding){.struct_size = sizeof(wane_binding), .host = p->workspace, .bytes = p->info.workspace_bytes};
     return WANE_OK;
 }
 
@@ -86,4 +123,5 @@ __attribute__((visibility("default"))) peer *peer_open(const peer_problem *probl
 }
 
 __attribute__((visibility("default"))) int32_t peer_run(peer *p) { return wane_run_cpu(p->executable, &p->args); }
+__attribute__((visibility("default"))) int64_t peer_workspace_bytes(const peer *p) { return (int64_t)p->info.workspace_bytes; }
 __attribute__((visibility("default"))) const char *peer_version(void) { return wane_version(); }
