@@ -46,6 +46,12 @@
 #define K_UINT(x) ((uint)(x))
 #define K_INT(x) ((int)(x))
 #define K_FLOOR(x) floor(x)
+// The one place where a product and its sum may be rounded once: without it half of a GPU's multiply-adds lie idle.
+#ifdef FP_FAST_FMAF
+#define K_MAD(a, b, c) fma(a, b, c)
+#else
+#define K_MAD(a, b, c) ((a) * (b) + (c))
+#endif
 #define K_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define K_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define K_SELECT(condition, a, b) ((condition) ? (a) : (b))

@@ -45,6 +45,7 @@ static inline __attribute__((always_inline)) float K_FLT(uint u) { float x; memc
 #define K_INT(x) ((int)(x))
 // Of |x| < 2^31 alone: a conversion and a comparison, which every instruction set vectorises.
 #define K_FLOOR(x) k_floor(x)
+#define K_MAD(a, b, c) ((a) * (b) + (c))
 static inline __attribute__((always_inline)) float k_floor(float x) { float t = (float)(int)x; return t - (float)(t > x); }
 #define K_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define K_MIN(a, b) ((a) < (b) ? (a) : (b))

@@ -57,6 +57,7 @@
 #define K_UINT(x) uint(x)
 #define K_INT(x) int(x)
 #define K_FLOOR(x) floor(x)
+#define K_MAD(a, b, c) ((a) * (b) + (c))
 #define K_MAX(a, b) max(a, b)
 #define K_MIN(a, b) min(a, b)
 #define K_SELECT(condition, a, b) ((condition) ? (a) : (b))

@@ -64,7 +64,8 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
     K_INDEX pace = by_depth ? K_STEP(8u, K_P(a_row)) : K_STEP(2u, K_P(a_depth));
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        K_INDEX at = K_STEP(row0 + FETCH_ROW(by_depth, v, 0u), K_P(a_row)) + K_STEP(k0 + FETCH_DEPTH(by_depth, v, 0u), K_P(a_depth));
+        K_INDEX at = K_STEP(row0 + FETCH_ROW(by_depth, v, 0u), K_P(a_row))
+                   + K_STEP(k0 + FETCH_DEPTH(by_depth, v, 0u), K_P(a_depth));
         if (whole && v < VIRTUAL_LANES)
             K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
                 x[s * LANE_FETCHES + f] = load_a(K_PASS at);
@@ -87,7 +88,8 @@ K_FN void fetch_b(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint col0
     K_INDEX pace = by_depth ? K_STEP(8u, K_P(b_row)) : K_STEP(2u, K_P(b_depth));
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        K_INDEX at = K_STEP(col0 + FETCH_ROW(by_depth, v, 0u), K_P(b_row)) + K_STEP(k0 + FETCH_DEPTH(by_depth, v, 0u), K_P(b_depth));
+        K_INDEX at = K_STEP(col0 + FETCH_ROW(by_depth, v, 0u), K_P(b_row))
+                   + K_STEP(k0 + FETCH_DEPTH(by_depth, v, 0u), K_P(b_depth));
         if (whole && v < VIRTUAL_LANES)
             K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
                 x[s * LANE_FETCHES + f] = load_b(K_PASS at);
@@ -131,7 +133,8 @@ K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
                     K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++) x[r] = K_SL(pool, (k0 + k) * POOL_STEP + CELL_ROW(v, r));
                     K_UNROLL for (uint c = 0u; c < LANE_COLS; c++) {
                         float y = K_SL(pool, POOL_B + (k0 + k) * POOL_STEP + CELL_COL(v, c));
-                        K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++) part[r * LANE_COLS + c] += x[r] * y;
+                        K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++)
+                            part[r * LANE_COLS + c] = K_MAD(x[r], y, part[r * LANE_COLS + c]);
                     }
                 }
         K_UNROLL for (uint q = 0u; q < LANE_CELLS; q++) total[s * LANE_CELLS + q] += part[q];

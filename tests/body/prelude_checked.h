@@ -59,6 +59,7 @@ static inline __attribute__((unused)) int k_int_of_uint(uint x, body_site s) { (
 #define K_UINT(x) _Generic((x), float: k_uint_of_float, int: k_uint_of_int, uint: k_uint_of_uint)((x), K_HERE)
 #define K_INT(x) _Generic((x), float: k_int_of_float, int: k_int_of_int, uint: k_int_of_uint)((x), K_HERE)
 #define K_FLOOR(x) floorf(x)
+#define K_MAD(a, b, c) ((a) * (b) + (c))
 static inline __attribute__((unused)) uint k_max_uint(uint a, uint b, body_site s) { (void)s; return a > b ? a : b; }
 static inline __attribute__((unused)) uint k_min_uint(uint a, uint b, body_site s) { (void)s; return a < b ? a : b; }
 static inline __attribute__((unused)) int k_max_int(int a, int b, body_site s) { (void)s; return a > b ? a : b; }
