@@ -240,6 +240,13 @@ wane_status contrast_cut(contrastive *c)
     if (limit && lay_out(c, rows) > limit) rows = low;     // smaller chunks, and so more batches and parts
     lay_out(c, rows);
     c->kept = rows >= p->rows && !p->given;
+    for (int i = 0; i < 1 + c->both; i++) {
+        const softmax_problem *side = i ? &c->cols : p;
+        if (side->batch_rows && softmax_most_rows(side, side->batch_rows, 1) < side->batch_rows)
+            return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, side->statistics >= 0 ? plan->operands[side->statistics].role->name : "upstream",
+                             "spans more than the device's window of %llu bytes: make it contiguous",
+                             (unsigned long long)plan->limits.max_window_bytes);
+    }
     uint64_t window = plan->limits.max_window_bytes - 512;
     if (p->work_bytes > window)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "a", "has too many rows: their statistics take %llu bytes, the device's window has %llu",

@@ -218,12 +218,30 @@ static void test_budget(void **state)
     }
 }
 
+// What docs/contrastive.md says of memory, for as many rows as a matrix of 16 GiB would have.
+static void test_workspace(void **state)
+{
+    (void)state;
+    const int64_t n = 65536, d = 512;
+    wane_plan_info info = {.struct_size = sizeof info};
+    for (wane_loss loss = WANE_LOSS_INFO_NCE; loss <= WANE_LOSS_SIGLIP; loss++) {
+        begin(loss);
+        for (int i = A; i <= GB; i++)
+            if (i != SCALE && i != LOSS) *extent(i, 0) = n;
+        *extent(A, 1) = *extent(B, 1) = *extent(GA, 1) = *extent(GB, 1) = d;
+        assert_int_equal(plan(&info), WANE_OK);
+        int64_t chunk = 64, bytes = 4 * n * d + 4 * chunk * (d + n) + 128 * (loss == WANE_LOSS_CLIP ? 2 * n : chunk);
+        assert_true((int64_t)info.workspace_bytes <= bytes + 65536);
+        assert_true((int64_t)info.workspace_bytes >= bytes - 65536 - (loss == WANE_LOSS_SIGLIP ? 36 * chunk : 0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_scale_or_temperature),
         cmocka_unit_test(test_budget), cmocka_unit_test(test_no_rows), cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_blocks), cmocka_unit_test(test_workspace),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,3 @@
+// contrast_write__avx2.c - see contrast_hand.h.
+#define HAND_NAME wane_contrast_write__avx2_hand
+#include "backend/cpu/contrast_hand.h"
