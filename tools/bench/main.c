@@ -37,7 +37,7 @@ static const char help_text[] =
     "  --json FILE      all figures as an object; - is standard output, instead of the table\n"
     "  --tuning FILE    a record of the device to plan by\n"
     "  --tune FILE      measures which choices suit the device best, and writes a record of them\n"
-    "  --quick          a small shape and three rounds: does it run at all\n"
+    "  --quick          a small shape, and three rounds: does it run at all\n"
     "  --help           this text\n"
     "  --version        the version of the library\n"
     "\n"

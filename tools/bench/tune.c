@@ -41,14 +41,14 @@ static int contest(tuner *t, const char *op, const tool_extents *extents, const 
     static double seconds[CANDIDATES][ROUNDS_MOST];
     set_op(t, op);
     int code = TOOL_OK;
-    uint32_t made = 0, rounds = 0;
+    uint32_t made = 0, rounds = 0, least = t->options.quick ? 3 : ROUNDS;
     for (; made < count && !code; made++) {
         code = tune_device(t, &candidates[made]);
         memset(&works[made], 0, sizeof works[made]);
         if (!code) code = bench_work_make(&works[made], t->session, t->memory, t->device, &t->options, extents);
     }
     double start = bench_now();
-    for (; !code && rounds < ROUNDS_MOST && (rounds < ROUNDS || bench_now() - start < t->options.seconds * count); rounds++)
+    for (; !code && rounds < ROUNDS_MOST && (rounds < least || bench_now() - start < t->options.seconds * count); rounds++)
         for (uint32_t i = 0; i < count && !code; i++) {
             uint32_t k = (i + rounds) % count;
             double begin = bench_now();
