@@ -8,6 +8,7 @@
 // Columns are numbered over the whole row; the bound windows of logits, weight and grad begin at window.col0.
 
 #include "types.h"
+#include "softmax_class.h"
 
 #define VIRTUAL_LANES 128u
 #define BLOCK_STEPS 8u
@@ -54,13 +55,3 @@ K_FN void load_block(K_CTX K_INOUT_ARRAY(uint, word, BLOCK_CELLS), uint row, uin
     if (halves)
         for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) word[q] = half_to_word(LOGITS_TYPE, word[q]);
 }
-
-// Class of a stored logit as a flag.
-K_FN uint word_class(uint word)
-{
-    uint size = word & 0x7fffffffu;
-    uint special = word == K_WORD_MINUS_INF ? FLAG_MINUS_INF : word == K_WORD_INF ? FLAG_PLUS_INF : FLAG_NAN;
-    return size < K_WORD_INF ? FLAG_OTHER : special;
-}
-
-K_FN float soft_cap(K_CTX float z) { return K_P(softcap) * k_tanh(z * K_P(inverse_softcap)); }

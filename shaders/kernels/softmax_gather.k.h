@@ -17,9 +17,9 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
     target_class t = classify_target(K_PASS from);
     bool valid = !t.ignored && !t.bad;
     float weight = 0.0f;
-    // of a split vocabulary the column may lie in another call; class weights are then not given
+    // of a split vocabulary the column may lie in another call; its weight does not
     uint column = t.low - K_P(col_offset);
-    uint class_ = column - K_W(col0);
+    uint class_ = t.low - K_W(col0);
     bool here = valid && (class_ < K_W(cols_here) || (K_P(flags) & HAS_WEIGHT) == 0u);
     if (here) weight = 1.0f;
     if (here && labelled && (K_P(flags) & HAS_WEIGHT) != 0u) weight = K_FLT(K_LD(weight, K_STEP(class_, K_P(weight_col))));

@@ -13,18 +13,12 @@ struct row_state {
 struct row_term {
     float value, slope;
 };
-struct row_stats {
-    float top, sum, target, sum_ex, sum_wx, sum_w;
-    float lead;                            // the highest logit as stored, of column best
-    uint flags, best;
-};
 struct row_coefs {
     uint mode;
     float p, target, w, ex, top;
 };
 K_STRUCT(row_state)
 K_STRUCT(row_term)
-K_STRUCT(row_stats)
 K_STRUCT(row_coefs)
 
 #include "terms.h"

@@ -5,7 +5,6 @@
 #include "softmax.h"
 #include "elementary.h"
 #include "softmax_link.h"
-#include "softmax_merge.h"
 #else
     uint row = K_ITEM;
     bool merge = (K_C(options) & OPTION_MERGE) != 0u;

@@ -1,8 +1,6 @@
 // softmax_planes.h - planes of a batch in the workspace, and what every link does with them.
 
-K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
-K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
-K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, plane_at(K_PASS plane, row), word); }
+#include "softmax_stats.h"
 
 // The factor of a row's gradient: upstream, row weight, and the denominator of mean (0 if that is 0).
 K_FN float row_scale(K_CTX uint row)

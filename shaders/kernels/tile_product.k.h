@@ -13,19 +13,9 @@
 #include "types.h"
 #include "tile_cell.h"
 
-#define VIRTUAL_LANES 128u
-#define LANE_ROWS 4u
-#define LANE_COLS 8u
-#define LANE_CELLS 32u
-#define LANES_ACROSS 8u
-#define POOL_STEP 68u                      // 4 more than a tile is wide: lanes fall on different banks, 4 cells are one load
-#define POOL_B 1088u                       // TILE_DEPTH * POOL_STEP
-#define CELL_ROW(v, r) ((v) / LANES_ACROSS * LANE_ROWS + (r))
-#define CELL_COL(v, c) ((v) % LANES_ACROSS * 4u + ((c) & 3u) + ((c) >> 2u) * 4u * LANES_ACROSS)
-#define TYPE_OF_A (K_C(types) & 15u)
-#define TYPE_OF_B ((K_C(types) >> TILE_SHIFT_B) & 15u)
-#define TYPE_OF_BIAS ((K_C(types) >> TILE_SHIFT_BIAS) & 15u)
+#include "tile_lanes.h"
 
+#define TYPE_OF_A (K_C(types) & 15u)
 K_FN float load_a(K_CTX K_INDEX at)
 {
     uint word = 0u;
@@ -34,33 +24,11 @@ K_FN float load_a(K_CTX K_INDEX at)
     return K_FLT(word);
 }
 
-K_FN float load_b(K_CTX K_INDEX at)
-{
-    uint word = 0u;
-    if (TYPE_OF_B == TYPE_F32) word = K_LD(b, at);
-    else word = half_to_word(TYPE_OF_B, K_LDH(b, at));
-    return K_FLT(word);
-}
-
-K_FN float load_bias(K_CTX uint col)
-{
-    K_INDEX at = K_STEP(col, K_P(bias_col));
-    uint word = 0u;
-    if (TYPE_OF_BIAS == TYPE_F32) word = K_LD(bias, at);
-    else word = half_to_word(TYPE_OF_BIAS, K_LDH(bias, at));
-    return K_FLT(word);
-}
-
-// Element f of virtual lane v when the lanes share out 16 steps of depth of 64 rows: neighbours in memory to neighbours.
-#define LANE_FETCHES 8u
-#define FETCH_ROW(by_depth, v, f) ((by_depth) ? (f) * 8u + (v) / TILE_DEPTH : (v) % TILE_ROWS)
-#define FETCH_DEPTH(by_depth, v, f) ((by_depth) ? (v) % TILE_DEPTH : (f) * 2u + (v) / TILE_ROWS)
-
 // All loads first, so that their times in flight overlap; 0 past the ends.
-K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0, uint k0)
+K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0, uint rows, uint k0, uint depth)
 {
     bool by_depth = (K_C(options) & TILE_A_BY_DEPTH) != 0u;
-    bool whole = row0 + TILE_ROWS <= K_W(rows) && k0 + TILE_DEPTH <= K_W(depth);
+    bool whole = row0 + TILE_ROWS <= rows && k0 + TILE_DEPTH <= depth;
     K_INDEX pace = by_depth ? K_STEP(8u, K_P(a_row)) : K_STEP(2u, K_P(a_depth));
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
@@ -73,7 +41,7 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
             }
         else
             K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
-                bool inside = row0 + FETCH_ROW(by_depth, v, f) < K_W(rows) && k0 + FETCH_DEPTH(by_depth, v, f) < K_W(depth);
+                bool inside = row0 + FETCH_ROW(by_depth, v, f) < rows && k0 + FETCH_DEPTH(by_depth, v, f) < depth;
                 x[s * LANE_FETCHES + f] = 0.0f;
                 if (inside && v < VIRTUAL_LANES) x[s * LANE_FETCHES + f] = load_a(K_PASS at);
                 at += pace;
@@ -81,66 +49,7 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
     }
 }
 
-K_FN void fetch_b(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint col0, uint k0)
-{
-    bool by_depth = (K_C(options) & TILE_B_BY_DEPTH) != 0u;
-    bool whole = col0 + TILE_COLS <= K_W(cols) && k0 + TILE_DEPTH <= K_W(depth);
-    K_INDEX pace = by_depth ? K_STEP(8u, K_P(b_row)) : K_STEP(2u, K_P(b_depth));
-    for (uint s = 0u; s < K_OWN; s++) {
-        uint v = s * K_LANES + K_LANE;
-        K_INDEX at = K_STEP(col0 + FETCH_ROW(by_depth, v, 0u), K_P(b_row))
-                   + K_STEP(k0 + FETCH_DEPTH(by_depth, v, 0u), K_P(b_depth));
-        if (whole && v < VIRTUAL_LANES)
-            K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
-                x[s * LANE_FETCHES + f] = load_b(K_PASS at);
-                at += pace;
-            }
-        else
-            K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
-                bool inside = col0 + FETCH_ROW(by_depth, v, f) < K_W(cols) && k0 + FETCH_DEPTH(by_depth, v, f) < K_W(depth);
-                x[s * LANE_FETCHES + f] = 0.0f;
-                if (inside && v < VIRTUAL_LANES) x[s * LANE_FETCHES + f] = load_b(K_PASS at);
-                at += pace;
-            }
-    }
-}
-
-K_FN void share_operands(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), K_INOUT_ARRAY(float, y, K_OWN * LANE_FETCHES))
-{
-    bool a_by_depth = (K_C(options) & TILE_A_BY_DEPTH) != 0u, b_by_depth = (K_C(options) & TILE_B_BY_DEPTH) != 0u;
-    for (uint s = 0u; s < K_OWN; s++) {
-        uint v = s * K_LANES + K_LANE;
-        if (v < VIRTUAL_LANES)
-            K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
-                K_SS(pool, FETCH_DEPTH(a_by_depth, v, f) * POOL_STEP + FETCH_ROW(a_by_depth, v, f), x[s * LANE_FETCHES + f]);
-                K_SS(pool, POOL_B + FETCH_DEPTH(b_by_depth, v, f) * POOL_STEP + FETCH_ROW(b_by_depth, v, f),
-                     y[s * LANE_FETCHES + f]);
-            }
-    }
-}
-
-// Adds what is in shared memory to the cells of every virtual lane.
-K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
-{
-    for (uint s = 0u; s < K_OWN; s++) {
-        uint v = s * K_LANES + K_LANE;
-        float part[LANE_CELLS];
-        K_UNROLL for (uint q = 0u; q < LANE_CELLS; q++) part[q] = 0.0f;
-        if (v < VIRTUAL_LANES)
-            for (uint k0 = 0u; k0 < TILE_DEPTH; k0 += 4u)
-                K_UNROLL for (uint k = 0u; k < 4u; k++) {
-                    float x[LANE_ROWS];
-                    K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++) x[r] = K_SL(pool, (k0 + k) * POOL_STEP + CELL_ROW(v, r));
-                    K_UNROLL for (uint c = 0u; c < LANE_COLS; c++) {
-                        float y = K_SL(pool, POOL_B + (k0 + k) * POOL_STEP + CELL_COL(v, c));
-                        K_UNROLL for (uint r = 0u; r < LANE_ROWS; r++)
-                            part[r * LANE_COLS + c] = K_MAD(x[r], y, part[r * LANE_COLS + c]);
-                    }
-                }
-        K_UNROLL for (uint q = 0u; q < LANE_CELLS; q++) total[s * LANE_CELLS + q] += part[q];
-    }
-}
-
+#include "tile_multiply.h"
 #else
     uint live = 0xffffffffu;
     if ((K_C(options) & (TILE_LIVE_ROWS | TILE_LIVE_DEPTH)) != 0u) {
@@ -156,15 +65,7 @@ K_FN void multiply_cells(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS))
     if ((K_C(options) & TILE_LIVE_ROWS) != 0u && row0 >= live) depth = 0u;
     float total[K_OWN * LANE_CELLS];
     for (uint q = 0u; q < K_OWN * LANE_CELLS; q++) total[q] = 0.0f;
-    for (uint k0 = 0u; k0 < depth; k0 += TILE_DEPTH) {       // the same for the whole group
-        float x[K_OWN * LANE_FETCHES], y[K_OWN * LANE_FETCHES];
-        fetch_a(K_PASS x, row0, k0);
-        fetch_b(K_PASS y, col0, k0);
-        share_operands(K_PASS x, y);
-        K_BARRIER();
-        multiply_cells(K_PASS total);
-        K_BARRIER();
-    }
+    multiply_tile(K_PASS total, row0, K_W(rows), col0, K_W(cols), depth);
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
         if (v < VIRTUAL_LANES)

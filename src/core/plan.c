@@ -207,6 +207,8 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
     }
     if (name[0] >= '0' && name[0] <= '9') want = name[0] - '0';
     else if (strcmp(name, "planes") == 0) want = wane_statistics_plane_count(plan->statistics_mask);
+    // class weights are looked up by target, so each shard of a split vocabulary is given those of all columns
+    else if (o->role->role == WANE_ROLE_WEIGHT && plan->params[WANE_PARAM_TOTAL_COLS] > 0) want = (int64_t)plan->params[WANE_PARAM_TOTAL_COLS];
     if (want >= 0 && value != want)
         return wane_fail(plan->context, WANE_ERROR_EXTENT, o->role->name, "extent %u is %lld and must be %lld", d,
                          (long long)value, (long long)want);

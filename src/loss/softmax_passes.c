@@ -27,10 +27,10 @@ bool softmax_add_gather(softmax_problem *p, int64_t row, int64_t rows)
         pass->slots[0] = softmax_rows_of(p, p->target, row, rows);
         pass->slots[1] = softmax_whole_work(p);
     }
-    int64_t step = p->weight >= 0 ? p->window_cols : p->cols;
-    for (int64_t col = 0; col < p->cols; col += step) {
+    int64_t all = p->total_cols ? p->total_cols : p->cols, step = p->weight >= 0 ? p->window_cols : all;
+    for (int64_t col = 0; col < all; col += step) {
         softmax_window window = {0};
-        int64_t cols = softmax_clamp(p->cols - col, 1, step);
+        int64_t cols = softmax_clamp(all - col, 1, step);
         window.col0 = (uint32_t)col;
         window.cols_here = (uint32_t)cols;
         wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);

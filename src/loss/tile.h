@@ -43,6 +43,9 @@ typedef struct tile_product {
 } tile_product;
 
 wane_status tile_add_product(wane_plan *plan, const tile_product *product);
+// Whether such a product is too long for one dispatch; and half of an extent, a whole number of tiles.
+bool tile_long(const wane_plan *plan, int64_t rows, int64_t cols, int64_t depth);
+int64_t tile_half(int64_t extent, int64_t tile);
 // out [1, cols] (+)= the sum of each column of `from`, f32 or a half type.
 wane_status tile_add_sums(wane_plan *plan, tile_matrix from, tile_matrix out, bool add);
 // Rows of a batch that count, first: where softmax_order leaves their numbers.

@@ -15,6 +15,8 @@ enum {
     SLICES_MOST = 1024,                    // of a row: a chain of merges
     CHUNK_ROWS_MOST = 8192,
     FORWARD_ROWS_MOST = 1024,
+    SWEEP_GROUPS = 1024,                   // of a dispatch without memory for logits: enough for a large device
+    SWEEP_SPLITS_MOST = 16,
     BATCH_ROWS_LEAST = 128                 // below it batches are not looked at, if there is another way
 };
 
@@ -169,6 +171,29 @@ static bool cheapest(linear *l, uint64_t limit, int64_t first)
     return best_batch && one_chunk(l, limit, best_batch) && keep_chunks(l, limit, best_batch) > 0;
 }
 
+// Values alone, without memory for logits: planes of as many slices as fill a device, or as the budget holds.
+static bool no_scratch(linear *l, uint64_t limit, int64_t first)
+{
+    softmax_problem *p = &l->rows;
+    limit = wane_min_u64(limit, wane_min_u64(p->plan->limits.max_window_bytes - 512, (uint64_t)4 * INT32_MAX));
+    for (int64_t count = first, batch = 0; batch != 1; count = next_count(count)) {
+        batch = batch_of(l, count);
+        int64_t tiles = tile_ceil_div(batch, TILE_ROWS), rows = batch;
+        l->splits = softmax_clamp(tile_ceil_div(SWEEP_GROUPS, tiles), 1, SWEEP_SPLITS_MOST);
+        p->slices = (uint32_t)l->splits + 1;
+        while (4 * words_of_rows(l, batch) > limit && l->splits > 1) p->slices = (uint32_t)(l->splits /= 2) + 1;
+        int64_t cols = linear_sweep_window(l, &rows);
+        if (4 * words_of_rows(l, batch) > limit || cols == 0 || tile_ceil_div(p->cols, cols) > SLICES_MOST) continue;
+        l->work = l->total = 4 * words_of_rows(l, batch);
+        l->slice = tile_ceil_div(tile_ceil_div(cols, l->splits), TILE_COLS) * (int64_t)TILE_COLS;
+        l->slices = tile_ceil_div(p->cols, cols);
+        l->chunk_rows = rows;
+        return true;
+    }
+    l->splits = 0;
+    return false;
+}
+
 // Values alone: planes may take half of the budget, unless there is no other way.
 static bool forward(linear *l, uint64_t limit, int64_t first)
 {
@@ -229,6 +254,7 @@ wane_status linear_cut(linear *l)
     uint64_t limit = plan->workspace_limit_bytes;
     if (!limit) limit = l->grad ? BACKWARD_BYTES + 4 * (uint64_t)p->rows * (uint64_t)l->dim : FORWARD_BYTES;
     int64_t first = tile_ceil_div(p->rows ? p->rows : 1, most);
+    if (linear_sweeps_tiles(l) && no_scratch(l, limit, first)) return WANE_OK;
     bool good = l->grad ? cheapest(l, limit, first) : forward(l, limit, first);
     return good ? WANE_OK : does_not_fit(l, limit, first);
 }

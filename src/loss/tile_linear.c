@@ -39,8 +39,6 @@ static wane_status read_shard(softmax_problem *p)
     p->col_offset = offset;
     p->total_cols = total;
     if (total == p->cols) return WANE_OK;
-    if (p->weight >= 0)
-        return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, "weight", "is not read where the vocabulary is split: fold it into row_weight");
     for (uint32_t i = 0; i < plan->operand_count && !p->given; i++)
         if (plan->operands[i].written && (int)i != p->statistics)
             return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, plan->operands[i].role->name,
@@ -166,7 +164,7 @@ static bool add_chunk_pass(linear *l, uint16_t kernel, int64_t first, int64_t ro
     pass->consts[1] = write ? (p->options & writing) | (l->halves ? 0 : OPTION_IN_PLACE)
                             : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_MERGED | OPTION_ORDERED);
     pass->slots[0] = tile_slot(&z);
-    if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, window.col0, z.cols);
+    if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, p->col_offset + window.col0, z.cols);
     if (write) {
         tile_matrix dz = gradient_at(l, first, rows, s);
         pass->consts[2] = tile_type(&dz) << SHIFT_GRAD;
@@ -179,9 +177,10 @@ static bool add_chunk_pass(linear *l, uint16_t kernel, int64_t first, int64_t ro
     return true;
 }
 
-static bool add_merge(linear *l, int64_t first, int64_t rows)
+bool linear_add_merge(linear *l, int64_t first, int64_t rows, int64_t slices)
 {
     softmax_window window = {0};
+    window.slices_here = (uint32_t)slices;
     wane_pass *pass = softmax_add(&l->rows, WANE_KERNEL_SOFTMAX_MERGE, rows, window);
     if (!pass) return false;
     pass->consts[1] = l->rows.options & OPTION_NO_TARGET;
@@ -197,7 +196,7 @@ static bool add_statistics(linear *l, int64_t row, int64_t rows)
             int64_t count = softmax_clamp(rows - first, 1, l->chunk_rows);
             if (l->chunk_rows < rows && !add_copy(l, row, rows, first, count)) return false;
             if (!add_logits(l, row, first, count, s) || !add_chunk_pass(l, WANE_KERNEL_SOFTMAX_SWEEP, first, count, s)
-                || (s && !add_merge(l, first, count)))
+                || (s && !linear_add_merge(l, first, count, 1)))
                 return false;
         }
     return true;
@@ -265,9 +264,10 @@ static bool add_gradients(linear *l, int64_t row, int64_t rows)
 static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
 {
     linear *l = (linear *)(void *)p;
-    bool products = !p->given || l->grad;
+    bool products = (!p->given && !l->splits) || l->grad;
     if (products && l->chunk_rows >= rows && !add_copy(l, row, rows, 0, rows)) return false;
-    if (!(p->given ? softmax_add_planes(p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows) : add_statistics(l, row, rows))) return false;
+    if (!(p->given ? softmax_add_planes(p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows) : l->splits ? linear_add_sweeps(l, row, rows) : add_statistics(l, row, rows)))
+        return false;
     softmax_window window = {0};
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
     if (!pass) return false;
@@ -305,6 +305,9 @@ static void count_costs(const linear *l)
 static bool note(const linear *l)
 {
     const softmax_problem *p = &l->rows;
+    if (l->splits)
+        return wane_plan_note(p->plan, "no scratch: values alone, and their statistics are made with the tiles. Batches of %lld rows, "
+                              "%lld slices a dispatch", (long long)p->batch_rows, (long long)l->splits);
     int64_t all = l->slices * l->row_chunks;
     const char *why = l->kept == all ? "all logits of a batch of rows fit the budget"
                     : !l->grad ? "no gradient is asked for"

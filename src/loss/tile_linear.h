@@ -15,6 +15,7 @@ typedef struct linear {
     // Chunks of a batch are numbered slice by slice, rows first within one. The last `kept` of them lie side by side from
     // the statistics to the gradient, those before pass through one chunk's memory.
     int64_t chunk_rows, row_chunks, slice, slices, kept;
+    int64_t splits;                        // not 0: statistics by tile_sweep, so many slices a dispatch, and no chunk at all
     uint64_t work, scratch, half, copy, sum_input, sum_weight, sum_bias, total;   // bytes, and where in the workspace each begins
     int64_t products;                      // elements of all products so far
     wane_status status;
@@ -37,5 +38,17 @@ int64_t linear_line(const linear *l);
 // Bytes of a chunk of logits; and whether half gradients of linear_weight are rounded once with such batches.
 uint64_t linear_chunk_bytes(const linear *l);
 bool linear_one_batch(const linear *l, int64_t batch);
+
+
+// ---- tile_linear.c ----
+// Joins so many slices from the second on to the first.
+bool linear_add_merge(linear *l, int64_t first, int64_t rows, int64_t slices);
+
+// ---- tile_sweep.c: statistics of logits that no memory holds ----
+// Whether a plan can do without memory for logits: values alone, where the device's own sweep has all that it takes.
+bool linear_sweeps_tiles(const linear *l);
+// Columns of a dispatch for so many rows (both are made smaller until it can be bound and is short enough); 0 if not one tile.
+int64_t linear_sweep_window(const linear *l, int64_t *rows);
+bool linear_add_sweeps(linear *l, int64_t row, int64_t rows);
 
 #endif

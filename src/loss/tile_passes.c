@@ -66,8 +66,13 @@ static wane_status emit_product(wane_plan *plan, const tile_product *p)
     return WANE_OK;
 }
 
-// Half of an extent, a whole number of tiles.
-static int64_t half_of(int64_t extent, int64_t tile) { return (extent / tile + 1) / 2 * tile; }
+int64_t tile_half(int64_t extent, int64_t tile) { return (extent / tile + 1) / 2 * tile; }
+
+bool tile_long(const wane_plan *plan, int64_t rows, int64_t cols, int64_t depth)
+{
+    uint64_t work = (uint64_t)(rows * cols) / MULTIPLIES_PER_ELEM + 1;
+    return work > plan->limits.max_dispatch_elems / (uint64_t)depth;
+}
 
 static tile_product rows_of(tile_product p, int64_t first, int64_t count)
 {
@@ -101,8 +106,7 @@ static int to_halve(const wane_plan *plan, const tile_product *p)
     if (depth == 0) return 0;              // a sum of nothing: zeros, or the bias
     if (depth > (int64_t)TILE_DEPTH_MOST) return 'd';
     bool a = tile_fits(plan, &p->a), b = tile_fits(plan, &p->b), out = tile_fits(plan, &p->out) && tile_fits(plan, &p->bias);
-    uint64_t work = (uint64_t)(rows * cols) / MULTIPLIES_PER_ELEM + 1;
-    bool long_ = work > plan->limits.max_dispatch_elems / (uint64_t)depth;
+    bool long_ = tile_long(plan, rows, cols, depth);
     if (a && b && out && !long_) return 0;
     bool by_rows = rows > (int64_t)TILE_ROWS && (!a || !out || long_), by_cols = cols > (int64_t)TILE_COLS && (!b || !out || long_);
     if (by_rows && (!by_cols || rows >= cols)) return 'r';
@@ -120,15 +124,15 @@ wane_status tile_add_product(wane_plan *plan, const tile_product *p)
     switch (to_halve(plan, p)) {
     case 0: return emit_product(plan, p);
     case 'r':
-        half = half_of(p->out.rows, TILE_ROWS);
+        half = tile_half(p->out.rows, TILE_ROWS);
         first = rows_of(*p, 0, half), second = rows_of(*p, half, p->out.rows - half);
         break;
     case 'c':
-        half = half_of(p->out.cols, TILE_COLS);
+        half = tile_half(p->out.cols, TILE_COLS);
         first = cols_of(*p, 0, half), second = cols_of(*p, half, p->out.cols - half);
         break;
     case 'd':
-        half = p->a.cols > 2 * (int64_t)TILE_DEPTH ? half_of(p->a.cols, TILE_DEPTH) : p->a.cols / 2;
+        half = p->a.cols > 2 * (int64_t)TILE_DEPTH ? tile_half(p->a.cols, TILE_DEPTH) : p->a.cols / 2;
         first = depth_of(*p, 0, half), second = depth_of(*p, half, p->a.cols - half);
         break;
     default: return does_not_fit(plan, !tile_fits(plan, &p->a) ? &p->a : !tile_fits(plan, &p->b) ? &p->b : &p->out);

@@ -213,6 +213,9 @@ static void cuts(void **state)
         {CE, 70, 200, 20, F32, BIAS, 0, 300, 0},
         {CE, 70, 200, 20, F32, BIAS, 0, 0, 20000},
         {CE, 70, 200, 20, WANE_DTYPE_BF16, WANE_DTYPE_BF16, BIAS | ADD, 16000, 0, 24000},
+        // values alone, without memory for logits
+        {CE, 70, 200, 20, WANE_DTYPE_F16, WANE_DTYPE_F16, BIAS | STRIDED | NO_GRAD, 4096, 0, 0},
+        {CE, 70, 200, 20, F32, BIAS | SMOOTH | NO_GRAD, 0, 300, 0},
     };
     uint32_t whole = check(&heads[0]);
     assert_true(whole > 0);

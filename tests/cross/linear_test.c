@@ -31,6 +31,7 @@ typedef struct spec {
 
 static wane_context *context;
 static wane_device *device;
+static const char *values_alone = "chunks of columns";    // the plan for them: on the CPU this, elsewhere another
 static uint32_t seed;
 
 static double random_unit(void)
@@ -356,7 +357,8 @@ static void test_types(void **state)
         {CE, 33, 150, 48, BIAS, 0, 0, "chunks of rows"},
         {CE, 33, 150, 48, BIAS | WIDE_GRAD | STRIDED, 0, 0, "chunks of rows"},
         {CE, 33, 150, 40, BIAS | STRIDED | ACCUMULATE, 0, 24 << 10, "chunks of columns"},
-        {CE, 33, 150, 40, BIAS | FORWARD, 0, 12 << 10, "chunks of columns"},
+        {CE, 33, 150, 40, BIAS | FORWARD, 0, 12 << 10, values_alone},
+        {CE, 70, 150, 40, BIAS | FORWARD | STRIDED | FAULTS, 0, 0, values_alone},
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
         for (int t = 0; t < 3; t++) {
@@ -399,6 +401,22 @@ static void test_losses(void **state)
         s.options |= GIVEN | NONE | UPSTREAM;
         one(&s, WANE_DTYPE_F32);
     }
+}
+
+// Values alone: every option, several tiles of rows and slices of columns, and budgets that cut the rows into batches.
+static void test_forward(void **state)
+{
+    (void)state;
+    static const uint32_t options[] = {0, BIAS | WEIGHT, SMOOTH | WEIGHT | BIAS, SOFTCAP | BIAS | TEMPERATURE, FAULTS | I64, NONE | STRIDED | SMOOTH};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        for (int e = 0; e < 2; e++) {
+            seed = (uint32_t)i + 900;
+            spec s = {e ? WANE_LOSS_LINEAR_ENTROPY : CE, 150, 1100, 20, options[i] | FORWARD, 0, 0, values_alone};
+            if (e && options[i] & (SMOOTH | WEIGHT | FAULTS)) continue;
+            one(&s, WANE_DTYPE_F32);
+            s.budget = 24 << 10;
+            one(&s, WANE_DTYPE_F32);
+        }
 }
 
 // Several batches of rows, several slices of columns, several chunks of rows within a batch.
@@ -511,14 +529,15 @@ static void test_shards(void **state)
 {
     (void)state;
     static const int64_t counts[] = {1, 2, 3, 7};
-    static const uint32_t options[] = {BIAS, SMOOTH | SUM, NONE | UPSTREAM | ROW_WEIGHT, TEMPERATURE | SOFTCAP | Z_LOSS};
+    static const uint32_t options[] = {BIAS | WEIGHT, SMOOTH | SUM, NONE | UPSTREAM | ROW_WEIGHT, TEMPERATURE | SOFTCAP | Z_LOSS,
+                                       WEIGHT | SMOOTH};
     for (int c = 0; c < 4; c++)
-        for (int o = 0; o < 4; o++) {
-            seed = (uint32_t)(c * 4 + o) + 500;
+        for (int o = 0; o < 5; o++) {
+            seed = (uint32_t)(c * 5 + o) + 500;
             spec s = {CE, 19, 100, 9, options[o] | GIVEN, 0, 0, NULL};
             split(&s, counts[c]);
             s.loss = WANE_LOSS_LINEAR_ENTROPY;
-            if (!(options[o] & SMOOTH)) split(&s, counts[c]);
+            if (!(options[o] & (SMOOTH | WEIGHT))) split(&s, counts[c]);
         }
 }
 
@@ -566,8 +585,10 @@ int main(int argc, char **argv)
     wane_context_desc desc = {.struct_size = sizeof desc, .log = print_log};
     if (wane_context_create(&desc, &context)) return 1;
     if (wane_device_find(context, argc > 1 ? argv[1] : "cpu", &device)) return 77;
+    wane_device_info info = {.struct_size = sizeof info};
+    if (wane_device_get_info(device, &info) == WANE_OK && strcmp(info.backend, "cpu") != 0) values_alone = "no scratch";
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_plans),
+                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_forward), cmocka_unit_test(test_plans),
                                        cmocka_unit_test(test_shards), cmocka_unit_test(test_unmerged)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);

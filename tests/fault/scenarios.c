@@ -205,6 +205,49 @@ static wane_status run_whole(fault_run *f)
     return status;
 }
 
+// A loss on products of matrices: its plan, program and memory are its own. The passes are those of its family.
+static wane_status run_products(fault_run *f, wane_loss loss, const wane_role *roles, uint32_t count)
+{
+    enum { ROWS = 6, COLS = 9, DIM = 5, MOST = 8 };
+    static float memory[MOST][COLS * DIM];
+    wane_operand operands[MOST];
+    wane_binding bindings[MOST];
+    for (uint32_t i = 0; i < count; i++) {
+        bool scalar = roles[i] == WANE_ROLE_LOSS, wide = roles[i] == WANE_ROLE_LINEAR_WEIGHT || roles[i] == WANE_ROLE_GRAD_LINEAR_WEIGHT;
+        bool labels = roles[i] == WANE_ROLE_TARGET;
+        for (int k = 0; k < COLS * DIM; k++) memory[i][k] = labels ? 0.0f : (float)((k * 7 + (int)i) % 11) * 0.1f;
+        operands[i] = (wane_operand){.struct_size = sizeof *operands, .role = roles[i],
+                                     .tensor = {.struct_size = sizeof(wane_tensor), .dtype = labels ? WANE_DTYPE_I32 : WANE_DTYPE_F32,
+                                                .rank = scalar ? 0 : labels ? 1 : 2, .extents = {wide ? COLS : ROWS, DIM}}};
+        bindings[i] = (wane_binding){.struct_size = sizeof *bindings, .role = roles[i], .host = memory[i], .bytes = sizeof memory[i]};
+    }
+    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = loss, .operands = operands, .operand_count = count};
+    wane_args args = {.struct_size = sizeof args, .bindings = bindings, .binding_count = count};
+    wane_plan *plan = NULL;
+    wane_executable *executable = NULL;
+    wane_status status = wane_plan_create(f->device, &desc, &plan);
+    if (status == WANE_OK) status = wane_executable_create(plan, &executable);
+    if (status == WANE_OK) status = wane_run(executable, NULL, &args);
+    if (status == WANE_OK) assert_true(memory[2][0] > 0.0f && memory[2][0] < 10.0f);
+    wane_executable_destroy(executable);
+    wane_plan_destroy(plan);
+    return status;
+}
+
+static wane_status run_linear(fault_run *f)
+{
+    static const wane_role roles[] = {WANE_ROLE_INPUT, WANE_ROLE_LINEAR_WEIGHT, WANE_ROLE_LOSS, WANE_ROLE_TARGET,
+                                      WANE_ROLE_GRAD_INPUT, WANE_ROLE_GRAD_LINEAR_WEIGHT};
+    wane_status status = run_products(f, WANE_LOSS_LINEAR_CROSS_ENTROPY, roles, 4);
+    return status ? status : run_products(f, WANE_LOSS_LINEAR_CROSS_ENTROPY, roles, 6);
+}
+
+static wane_status run_contrastive(fault_run *f)
+{
+    static const wane_role roles[] = {WANE_ROLE_A, WANE_ROLE_B, WANE_ROLE_LOSS, WANE_ROLE_GRAD_A, WANE_ROLE_GRAD_B};
+    return run_products(f, WANE_LOSS_INFO_NCE, roles, 5);
+}
+
 const fault_scenario fault_scenarios[] = {
     {"context", 0, run_context, false, false},
     {"find", 0, run_find, false, false},
@@ -217,6 +260,8 @@ const fault_scenario fault_scenarios[] = {
     {"run", 3, run_alone, true, false},
     {"run recorded", 3, run_recorded, true, false},
     {"run refused", 4, run_refused, true, false},
+    {"linear head", 1, run_linear, true, false},
+    {"contrastive", 1, run_contrastive, true, false},
     {"whole", 0, run_whole, false, true},
     {NULL, 0, NULL, false, false},
 };

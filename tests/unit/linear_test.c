@@ -129,8 +129,10 @@ static void test_shards(void **state)
     assert_int_equal(plan(), WANE_OK);                     // not split at all
     add(WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, 4, rows)->flags = WANE_OPERAND_GIVEN;
     add(WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, cols, 0);
-    p.params[0].value = (double)cols + 1;
-    REFUSED(WANE_ERROR_UNSUPPORTED, "weight");
+    p.params[0].value = (double)cols + 1;                  // weights are those of all columns
+    REFUSED(WANE_ERROR_EXTENT, "weight");
+    p.operands[p.desc.operand_count - 1].tensor.extents[0] = cols + 1;
+    assert_int_equal(plan(), WANE_OK);
 }
 
 // The largest budget that is refused names the smallest that is not; what a larger one has room for is kept.

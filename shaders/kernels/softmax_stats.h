@@ -1,4 +1,16 @@
-// softmax_merge.h - statistics of two parts of a row into those of both. After softmax_link.h.
+// softmax_stats.h - statistics of a part of a row: what they are, how those of two parts make those of both, and the planes
+// in the workspace that keep them.
+
+K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
+K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
+K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, plane_at(K_PASS plane, row), word); }
+
+struct row_stats {
+    float top, sum, target, sum_ex, sum_wx, sum_w;
+    float lead;                            // the highest logit as stored, of column best
+    uint flags, best;
+};
+K_STRUCT(row_stats)
 
 K_FN row_stats stats_none(void)
 {
@@ -53,4 +65,18 @@ K_FN row_stats stats_load(K_CTX uint slice, uint row)
     s.best = K_LD(work, plane_at(K_PASS p + SLICE_BEST, row));
     s.lead = plane_float(K_PASS p + SLICE_LEAD, row);
     return s;
+}
+
+K_FN void stats_store(K_CTX uint slice, uint row, row_stats s)
+{
+    uint p = SOFTMAX_PLANES + slice * SLICE_PLANES;
+    plane_store(K_PASS p + SLICE_MAX, row, K_BITS(s.top));
+    plane_store(K_PASS p + SLICE_SUM, row, K_BITS(s.sum));
+    plane_store(K_PASS p + SLICE_TARGET, row, K_BITS(s.target));
+    plane_store(K_PASS p + SLICE_FLAGS, row, s.flags);
+    plane_store(K_PASS p + SLICE_SUM_EX, row, K_BITS(s.sum_ex));
+    plane_store(K_PASS p + SLICE_SUM_WX, row, K_BITS(s.sum_wx));
+    plane_store(K_PASS p + SLICE_SUM_W, row, K_BITS(s.sum_w));
+    plane_store(K_PASS p + SLICE_BEST, row, s.best);
+    plane_store(K_PASS p + SLICE_LEAD, row, K_BITS(s.lead));
 }
