@@ -6,7 +6,6 @@
 // With TILE_LIVE_ROWS rows from live[0] - window.first on hold anything afterwards, and whole tiles of them cost nothing; with
 // TILE_LIVE_DEPTH the depth ends there.
 // The planner guarantees depth <= 16384, at least 1 of rows and cols, and that out overlaps no operand.
-// A virtual lane has 4 consecutive rows and 4 pairs of columns: a pair is a whole word of a half type.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "tile.h"
