@@ -443,6 +443,32 @@ static void test_plans(void **state)
         }
 }
 
+// Twenty runs, the same bits: nothing but the plan decides the order of a sum.
+static void test_same_bits(void **state)
+{
+    (void)state;
+    for (int t = 0; t < 4; t++) {
+        spec s = {CE, 100, 300, 20, BIAS | SMOOTH | (t & 2 ? FORWARD : 0), 0, 0, NULL};
+        problem *p = calloc(1, sizeof *p);
+        p->spec = &s;
+        p->type = t & 1 ? WANE_DTYPE_BF16 : WANE_DTYPE_F32;
+        seed = (uint32_t)t + 60;
+        make_inputs(p);
+        make_outputs(p);
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(run(p, p->tensors, p->count, 0, 0, NULL, 0), WANE_OK);
+            for (uint32_t k = 0; k < p->count; k++) {
+                tensor *out = &p->tensors[k];
+                size_t bytes = (size_t)out->elements * wane_dtype_bytes(out->dtype);
+                if (i) assert_memory_equal(out->before, out->bytes, bytes);
+                memcpy(out->before, out->bytes, bytes);
+            }
+        }
+        for (uint32_t k = 0; k < p->count; k++) drop(&p->tensors[k]);
+        free(p);
+    }
+}
+
 // ---- a vocabulary split over several calls ----
 
 // Columns `first` on of [cols, dim] or [cols], as a tensor that begins there.
@@ -588,7 +614,7 @@ int main(int argc, char **argv)
     wane_device_info info = {.struct_size = sizeof info};
     if (wane_device_get_info(device, &info) == WANE_OK && strcmp(info.backend, "cpu") != 0) values_alone = "no scratch";
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_forward), cmocka_unit_test(test_plans),
+                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_forward), cmocka_unit_test(test_plans), cmocka_unit_test(test_same_bits),
                                        cmocka_unit_test(test_shards), cmocka_unit_test(test_unmerged)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);
