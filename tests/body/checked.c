@@ -25,6 +25,7 @@ static struct {
 static struct {
     uint32_t count;
     char text[FAULTS_KEPT][FAULT_BYTES];
+    void (*hook)(void);
 } faults;
 
 static struct {
@@ -49,6 +50,7 @@ static const char *file_name(const char *path)
 __attribute__((format(printf, 3, 4)))
 static void fault(body_site site, const char *what, const char *format, ...)
 {
+    if (faults.hook) faults.hook();
     if (faults.count++ >= FAULTS_KEPT) return;
     char *text = faults.text[faults.count - 1];
     char detail[160];
@@ -64,6 +66,7 @@ static void fault(body_site site, const char *what, const char *format, ...)
 void body_fault_note(const char *format, ...)
 {
     va_list list;
+    if (faults.hook) faults.hook();
     if (faults.count++ >= FAULTS_KEPT) return;
     va_start(list, format);
     vsnprintf(faults.text[faults.count - 1], FAULT_BYTES, format, list);
@@ -76,6 +79,7 @@ const char *body_fault_text(uint32_t index)
     return index < faults.count && index < FAULTS_KEPT ? faults.text[index] : NULL;
 }
 void body_faults_clear(void) { faults.count = 0; }
+void body_faults_call(void (*hook)(void)) { faults.hook = hook; }
 
 void body_faults_print(void)
 {

@@ -80,6 +80,7 @@ void body_call_kernel(const body_kernel *kernel, const body_call *call);
 uint32_t body_fault_count(void);
 const char *body_fault_text(uint32_t index);   // of the first few; NULL past them
 void body_faults_clear(void);
+void body_faults_call(void (*hook)(void));     // at every fault from here on; NULL: nothing
 __attribute__((format(printf, 1, 2))) void body_fault_note(const char *format, ...);   // a fault of another kind
 void body_faults_print(void);                  // to standard error
 
