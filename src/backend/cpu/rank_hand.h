@@ -388,11 +388,15 @@ static pair_rule rule_of(const rank_pairs_args *args)
     return rule;
 }
 
+// A link or a weight that is not known here is the made kernel's.
 static bool by_hand(const rank_pairs_args *args)
 {
-    uint32_t kind = args->c.pair_weight & WEIGHT_KIND;
-    return kind != WEIGHT_NDCG_LOSS1 && kind != WEIGHT_NDCG_LOSS2 && kind != WEIGHT_NDCG_LOSS2PP && args->p.sigma > 1e-30f
-        && args->p.sigma < 1e30f;
+    const uint32_t links = 1u << WANE_LINK_LOGISTIC | 1u << WANE_LINK_HINGE | 1u << WANE_LINK_SQUARED_HINGE
+                         | 1u << WANE_LINK_EXPONENTIAL | 1u << WANE_LINK_SQUARE | 1u << WANE_LINK_SMOOTH_ZERO_ONE;
+    const uint32_t weights = 1u << WEIGHT_NONE | 1u << WEIGHT_LABEL_DIFF | 1u << WEIGHT_LAMBDA | 1u << WEIGHT_PRECISION
+                           | 1u << WEIGHT_PROFIT;
+    return args->c.link < 32 && links >> args->c.link & 1 && weights >> (args->c.pair_weight & WEIGHT_KIND) & 1
+        && args->p.sigma > 1e-30f && args->p.sigma < 1e30f;
 }
 
 void HAND_NAME(rank_pairs)(const wane_cpu_call *call, uint32_t begin, uint32_t end)
