@@ -11,6 +11,8 @@
 
 #define PAIR_KIND (K_C(pair_weight) & WEIGHT_KIND)
 #define PAIR_HAS_VALUE ((K_C(pair_weight) & PAIR_NO_VALUE) == 0u)
+// Links whose slopes may pass f32's range: squared_hinge, exponential, square.
+#define PAIR_UNBOUNDED(link) ((link) == 2u || (link) == 3u || (link) == 4u)
 #define PAIR_RANKED (PAIR_KIND >= WEIGHT_LAMBDA && PAIR_KIND <= WEIGHT_PRECISION)
 #define PAIR_VALUED (PAIR_KIND != WEIGHT_NONE)
 
@@ -37,6 +39,8 @@ K_FN void pair_step(K_CTX uint link, uint j, K_INOUT_ARRAY(float, score, PAIR_SU
         pair_term r = pair_apply(K_PASS link, K_SELECT(below, -d, d));
         float slope = K_SELECT(below, -r.slope, r.slope);
         grad[s] += K_SELECT(above || below, slope, 0.0f);
+        // what leaves f32 on both sides must not become infinity less infinity
+        if (PAIR_UNBOUNDED(link)) grad[s] = k_clamp(grad[s]);
         loss[s] += K_SELECT(above && PAIR_HAS_VALUE, r.value, 0.0f);
         pairs[s] += above ? 1u : 0u;
     }
@@ -168,7 +172,7 @@ K_FN void pair_step_weighted(K_CTX uint j, PAIR_ITEMS_OF, PAIR_SUMS_OF)
         pair_terms(K_PASS t, phi, slope);
         for (uint s = 0u; s < PAIR_SUB; s++) {
             bool prefers = ordered ? role == 0u : label[s] > level;
-            grad[s] += w[s] * K_SELECT(prefers, slope[s], -slope[s]);
+            grad[s] = k_clamp(grad[s] + w[s] * K_SELECT(prefers, slope[s], -slope[s]));
             loss[s] += K_SELECT(prefers && PAIR_HAS_VALUE, w[s] * phi[s], 0.0f);
         }
     }

@@ -375,6 +375,33 @@ static void test_auc(void **state)
     free(p);
 }
 
+// Terms and sums past f32's range: the value is +inf, gradients stay numbers, and push the best up
+// and the worst down.
+static void test_saturation(void **state)
+{
+    static const struct { int link; float size; } cases[] = {{WANE_LINK_EXPONENTIAL, 60}, {WANE_LINK_SQUARE, 2.5e36f},
+                                                             {WANE_LINK_SQUARED_HINGE, 9e36f}};
+    (void)state;
+    problem *p = new_problem();
+    for (int i = 0; i < 6; i++) {
+        make(p, i < 3 ? 200 : 1300, 0, 5, 31);
+        set(p, WANE_PARAM_LINK, cases[i % 3].link);
+        p->weighted = i % 2;
+        for (int32_t k = 0; k < p->items; k++) p->scores[k] *= cases[i % 3].size;
+        solve(p);
+        if (!is_cpu && i > 2) break;
+        assert_true(isinf(floats(&p->loss_)[0]) && floats(&p->loss_)[0] > 0);
+        for (int32_t k = 0; k < p->items; k++) {
+            float g = floats(&p->grad)[k];
+            if (!isfinite(g)) fail_msg("link %d: gradient %d is %g", cases[i % 3].link, (int)k, (double)g);
+            if (cases[i % 3].link == WANE_LINK_SQUARE) continue;            // it pulls from both sides
+            if ((p->labels[k] == 4 && g > 0) || (p->labels[k] == 0 && g < 0))
+                fail_msg("link %d: gradient %d is %g at label %g", cases[i % 3].link, (int)k, (double)g, (double)p->labels[k]);
+        }
+    }
+    free(p);
+}
+
 // ---- the same bits ----
 
 static void expect_same(const char *law, problem *got, problem *want)
@@ -604,7 +631,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums), cmocka_unit_test(test_shifts), cmocka_unit_test(test_orders),
         cmocka_unit_test(test_scales), cmocka_unit_test(test_counts), cmocka_unit_test(test_gradient_alone),
-        cmocka_unit_test(test_ndcg), cmocka_unit_test(test_auc), cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_ndcg), cmocka_unit_test(test_auc), cmocka_unit_test(test_saturation), cmocka_unit_test(test_repeat),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_odd_scores),
         cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_groups_without_pairs), cmocka_unit_test(test_bad_pairs)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
