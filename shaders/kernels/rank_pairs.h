@@ -11,8 +11,8 @@
 
 #define PAIR_KIND (K_C(pair_weight) & WEIGHT_KIND)
 #define PAIR_HAS_VALUE ((K_C(pair_weight) & PAIR_NO_VALUE) == 0u)
-// Links whose slopes may pass f32's range: squared_hinge, exponential, square.
-#define PAIR_UNBOUNDED(link) ((link) == 2u || (link) == 3u || (link) == 4u)
+// Links whose slopes may pass f32's range: all but logistic, hinge and smooth_zero_one.
+#define PAIR_UNBOUNDED(link) ((link) > 1u && (link) != 5u)
 #define PAIR_RANKED (PAIR_KIND >= WEIGHT_LAMBDA && PAIR_KIND <= WEIGHT_PRECISION)
 #define PAIR_VALUED (PAIR_KIND != WEIGHT_NONE)
 
