@@ -9,8 +9,10 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 // Drivers inline every function anyhow, but clang without optimisation forbids it, and llvmpipe of Mesa 25.0.7 (rusticl)
-// crashes on a call of a function that asks for its work item.
+// crashes on a call of a function that asks for its work item. oclgrind 21.10 can do without (tools/zoo).
+#ifndef K_FN
 #define K_FN __attribute__((always_inline)) static inline
+#endif
 #define K_CTX const k_context *k_,
 #define K_PASS k_,
 #define K_LANE ((uint)get_local_id(0))
@@ -19,7 +21,12 @@
 #if K_GROUP_SIZE == 1
 #define K_BARRIER()
 #else
-#define K_BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+// What lies in buffers is never handed from item to item; that a word is read before it is written needs no fence. Only
+// oclgrind wants one for that.
+#ifndef K_FENCE
+#define K_FENCE CLK_LOCAL_MEM_FENCE
+#endif
+#define K_BARRIER() barrier(K_FENCE)
 #endif
 #define K_STEP(count, stride) ((K_INDEX)(uint)(count) * (K_INDEX)(int)(stride))
 #define K_WIDE(i) ((K_INDEX)(uint)(i))

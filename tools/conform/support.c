@@ -19,9 +19,12 @@ static void add_operand(wane_loss_desc *desc, wane_operand *operands, const conf
     operands[desc->operand_count++] = operand;
 }
 
-static wane_dtype first_type(const wane_role_info *role)
+// Of a role beside one that is tried in `tried`: half types go together.
+static wane_dtype type_beside(const wane_role_info *role, wane_dtype tried)
 {
+    bool half = tried == WANE_DTYPE_F16 || tried == WANE_DTYPE_BF16;
     uint32_t type = WANE_DTYPE_F32, types = role->types;
+    if (half && types & 1u << tried && !strchr(role->shape, '|')) return tried;
     // of two shapes the first is that of indices, under which every other role can be asked for
     if (strchr(role->shape, '|')) types &= WANE_TYPES_INDEX;
     while (!(types & 1u << type)) type++;
@@ -58,7 +61,7 @@ static wane_status try_role(conform_session *session, const wane_loss_info *loss
         // states are given together
         bool beside = flags & WANE_OPERAND_GIVEN && role->direction == WANE_DIRECTION_STATE;
         if (role == tried || beside) add_operand(&desc, operands, &c, role, dtype, flags, wane_statistics_plane_count(mask));
-        else if (required || filler) add_operand(&desc, operands, &c, role, first_type(role), 0, 0);
+        else if (required || filler) add_operand(&desc, operands, &c, role, type_beside(role, dtype), 0, 0);
         output = output || filler;
     }
     wane_plan *plan = NULL;
@@ -84,6 +87,14 @@ static void print_role(conform_session *session, const wane_loss_info *loss, con
     }
 }
 
+// Of a filter for cases, such as clip.*, the part up to the first point is that for losses.
+static bool loss_matches(const char *filter, const char *name)
+{
+    char part[CONFORM_NAME];
+    snprintf(part, sizeof part, "%.*s", (int)strcspn(filter, "."), filter);
+    return conform_glob(part, name);
+}
+
 int conform_support(const conform_options *options)
 {
     conform_session session;
@@ -100,11 +111,12 @@ int conform_support(const conform_options *options)
     const wane_role_info *role;
     uint32_t shown = 0;
     for (uint32_t i = 0; (loss = wane_loss_at(i)); i++) {
-        if (options->filter && !conform_glob(options->filter, loss->name)) continue;
+        if (options->filter && !loss_matches(options->filter, loss->name)) continue;
         printf("%s\n", loss->name);
         for (uint32_t r = 0; (role = wane_loss_role_at(loss, r)); r++) print_role(&session, loss, role);
         shown++;
     }
     conform_session_close(&session);
+    if (!shown) fprintf(stderr, "wane-conform: no loss matches --filter %s: --mode support without it shows them all\n", options->filter);
     return shown ? 0 : 77;
 }
