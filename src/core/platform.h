@@ -25,9 +25,11 @@ void wane_condition_wake_all(wane_condition *condition);
 
 typedef struct wane_thread wane_thread;
 size_t wane_thread_bytes(void);
+enum { WANE_STACK_BYTES = 1 << 20 };                 // of a thread that is started here
 bool wane_thread_start(wane_thread *thread, void (*body)(void *argument), void *argument);
 void wane_thread_join(wane_thread *thread);
 
+void wane_thread_yield(void);
 uint32_t wane_cpu_count(void);                       // CPUs this process may run on
 uint64_t wane_cpu_core_cache_bytes(void);            // of a core's second level; likewise
 uint64_t wane_cpu_cache_bytes(void);                 // of the last level; a guess where the system does not tell

@@ -46,10 +46,18 @@ bool wane_thread_start(wane_thread *thread, void (*body)(void *argument), void *
 {
     thread->body = body;
     thread->argument = argument;
-    return pthread_create(&thread->native, NULL, thread_entry, thread) == 0;
+    // kernels have up to 230 KB of arrays on the stack, and musl's threads 128 KB unless they ask for more
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setstacksize(&attributes, WANE_STACK_BYTES);
+    bool started = pthread_create(&thread->native, &attributes, thread_entry, thread) == 0;
+    pthread_attr_destroy(&attributes);
+    return started;
 }
 
 void wane_thread_join(wane_thread *thread) { pthread_join(thread->native, NULL); }
+
+void wane_thread_yield(void) { sched_yield(); }
 
 uint32_t wane_cpu_count(void)
 {

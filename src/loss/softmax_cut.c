@@ -7,7 +7,10 @@ enum {
     SLICE_LEAST = 1 << 14,
     SLICE_MOST = 1 << 20,
     SLICE_STEP = 1024,                     // a block of the kernels
-    WORKSPACE_WORDS = 1 << 22,             // planes of a batch, unless the caller says otherwise
+    WORKSPACE_WORDS = 1 << 22,             // planes of a batch, unless the caller says otherwise: at most so many, and
+    WORKSPACE_WORDS_ROW = 4,               // for each row of the problem: 16 bytes, whatever planes a row of the batch has,
+    WORKSPACE_WORDS_LEAST = 1 << 16,       // or these
+    BATCHES_MOST = 1024,
     PASSES_MOST = 1 << 18                  // a plan of more is a stride gone wrong, and some 60 MB
 };
 
@@ -87,6 +90,13 @@ static uint64_t batch_count(const softmax_problem *p, int64_t batch)
     return (uint64_t)p->outer * (uint64_t)((p->inner + batch - 1) / batch);
 }
 
+// Rows of a batch whose planes take the words that they may.
+static int64_t usual_rows(const softmax_problem *p)
+{
+    int64_t words = softmax_clamp(WORKSPACE_WORDS_ROW * p->rows, WORKSPACE_WORDS_LEAST, WORKSPACE_WORDS);
+    return softmax_clamp(words / softmax_plane_count(p), p->rows / BATCHES_MOST + 1, INT32_MAX);
+}
+
 // Rows of a batch and columns of a window.
 wane_status softmax_cut(softmax_problem *p)
 {
@@ -116,6 +126,7 @@ wane_status softmax_cut(softmax_problem *p)
         rows = softmax_most_rows(p, rows, cols);
     }
     cut_columns(p);
+    if (whole && !plan->workspace_limit_bytes) rows = softmax_clamp(rows, 1, usual_rows(p));
     uint64_t words = WORKSPACE_WORDS;
     if (plan->workspace_limit_bytes) words = plan->workspace_limit_bytes / 4;
     words = wane_min_u64(words, (plan->limits.max_window_bytes - 512) / 4);

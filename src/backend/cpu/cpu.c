@@ -223,6 +223,15 @@ static uint64_t operand_bytes(const wane_pass *pass)
     return bytes;
 }
 
+// Whether stores of a kernel, which are all batches', are more than the caches hold.
+static bool goes_past_cache(const wane_plan *plan, uint16_t kernel)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < plan->pass_count; i++)
+        if (plan->passes[i].kernel == kernel) bytes += operand_bytes(&plan->passes[i]);
+    return bytes > wane_cpu_cache_bytes();
+}
+
 // A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
 static void split_pass(wane_pool *pool, const wane_pass *pass, range_job *job)
 {
@@ -255,14 +264,16 @@ static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *pro
     (void)recorder;
     const wane_cpu_set *set = device->native;
     wane_pool *pool = pool_of(device->context);
-    const uint64_t cache_bytes = wane_cpu_cache_bytes();
+    const bool rows_go_past = goes_past_cache(plan, WANE_KERNEL_SOFTMAX_ROW);
+    const bool writes_go_past = goes_past_cache(plan, WANE_KERNEL_SOFTMAX_WRITE);
     for (uint32_t i = 0; i < plan->pass_count; i++) {
         const wane_pass *pass = &plan->passes[i];
         wane_cpu_call call;
         call.record = plan->records[pass->record].words;
         call.window = pass->window;
         call.consts = pass->consts;
-        call.past_cache = operand_bytes(pass) > cache_bytes;
+        call.past_cache = (pass->kernel == WANE_KERNEL_SOFTMAX_ROW && rows_go_past)
+                       || (pass->kernel == WANE_KERNEL_SOFTMAX_WRITE && writes_go_past && operand_bytes(pass) > 0);
         call.scratch = NULL;
         call.scratch_bytes = 0;
         for (int s = 0; s < WANE_MAX_SLOTS; s++) {
