@@ -257,8 +257,7 @@ VFN void sweep_typed(hand_row *r, uint end, uint type)
 }
 
 #if HAND_SWEEPS && HAND_WRITES
-// Whether rows of this call keep their exponentials: what the planner gave room for (backend.c of the CPU: half of the second
-// cache), where a second exponential would cost more. f32 past the caches waits for memory all the same.
+// Whether rows of this call keep their exponentials: where the backend has given room for them (cpu.c says when).
 static bool keeps(const k_context *k_, hand_keep *keep)
 {
     uint type = K_C(types) & 15u;
