@@ -1,5 +1,5 @@
 #!/bin/sh
-# library_size.sh ARCHIVE CC SPIRV_DIR - the budgets: a stripped library of 3.2 MB, 150 modules of 750 KB for Vulkan:
+# library_size.sh ARCHIVE CC SPIRV_DIR - the budgets: a stripped library of 3.6 MB, 150 modules of 750 KB for Vulkan:
 # four families of losses. Each engine (one tensor, two tensors, products, pairs) is some 100 to 200 KB of modules, and some 150 KB
 # of hand-written code and as much of compiled text an instruction set; a loss of an engine adds none of either.
 set -eu
@@ -9,8 +9,8 @@ trap 'rm -rf "$work"' EXIT
 "$cc" -shared -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -pthread -ldl -lm -o "$work/wane.so"
 strip "$work/wane.so"
 bytes=$(wc -c < "$work/wane.so")
-echo "stripped library: $bytes bytes of 3200000"
-[ "$bytes" -le 3200000 ]
+echo "stripped library: $bytes bytes of 3600000"
+[ "$bytes" -le 3600000 ]
 if [ -d "$modules" ]; then
     count=$(find "$modules" -name '*.spv' | wc -l)
     bytes=$(find "$modules" -name '*.spv' -exec cat {} + | wc -c)
