@@ -1,6 +1,7 @@
 // ranking_test.c - what must hold of ranking losses whatever the oracle says: gradients of a group that sum to zero, shifts,
 // orders of items and groups, scales, counts of pairs, NDCG and AUC by hand, the same bits from run to run and for any
-// number of threads; and every fault in the data by its name. Outputs lie between canaries. The device is the first argument.
+// number of threads; and every fault in the data by its name. Outputs lie between canaries. The device is the first
+// argument; a second makes it short.
 #include "wane/wane.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ static const uint32_t canary = 0xcafe1234u;
 static const char *device_name = "cpu";
 static wane_context *context;
 static wane_device *device;
-static bool is_cpu;
+static bool is_cpu, thorough;            // thorough: no emulator or software driver, where these take minutes
 
 // ---- a problem and its results ----
 
@@ -200,7 +201,7 @@ static void each(void (*law)(problem *p, problem *q, const shape *s))
     for (int n = 0; n < SHAPES; n++)
         for (int way = 0; way < LINKS + 2 * (WEIGHTS - 1); way++) {
             // a plan that is made ready takes software drivers a tenth of a second
-            if (!is_cpu && ((n + way) % 7 || shapes[n].items > 1000)) continue;
+            if (!thorough && ((n + way) % 7 || shapes[n].items > 1000)) continue;
             int link = way < LINKS ? way : (way - LINKS) % 2 ? WANE_LINK_SQUARED_HINGE : WANE_LINK_LOGISTIC;
             make(p, shapes[n].items, shapes[n].groups, shapes[n].levels, (uint64_t)(100 * n + way));
             set(p, WANE_PARAM_LINK, link);
@@ -390,7 +391,7 @@ static void test_saturation(void **state)
         p->weighted = i % 2;
         for (int32_t k = 0; k < p->items; k++) p->scores[k] *= cases[i % 3].size;
         solve(p);
-        if (!is_cpu && i > 2) break;
+        if (!thorough && i > 2) break;
         assert_true(isinf(floats(&p->loss_)[0]) && floats(&p->loss_)[0] > 0);
         for (int32_t k = 0; k < p->items; k++) {
             float g = floats(&p->grad)[k];
@@ -414,7 +415,7 @@ static void expect_same(const char *law, problem *got, problem *want)
 
 static void make_large(problem *p, int way)
 {
-    make(p, is_cpu ? ITEMS_MOST : 900, way % 2 ? GROUPS_MOST : 0, way % 3 ? 5 : 2, 11);
+    make(p, thorough ? ITEMS_MOST : 1100, way % 2 ? GROUPS_MOST : 0, way % 3 ? 5 : 2, 11);
     set(p, WANE_PARAM_PAIR_WEIGHT, way < 2 ? WANE_PAIR_WEIGHT_NONE : WANE_PAIR_WEIGHT_LAMBDA);
 }
 
@@ -422,11 +423,11 @@ static void test_repeat(void **state)
 {
     (void)state;
     problem *p = new_problem(), *q = new_problem();
-    for (int way = 0; way < (is_cpu ? 4 : 2); way++) {
+    for (int way = 0; way < (thorough ? 4 : 2); way++) {
         make_large(p, way);
         memcpy(q, p, sizeof *q);
         solve(p);
-        for (int i = 0; i < (is_cpu || way ? 20 : 2); i++) solve(q), expect_same("run again", q, p);
+        for (int i = 0; i < (thorough || way ? 20 : 2); i++) solve(q), expect_same("run again", q, p);
     }
     free(p);
     free(q);
@@ -443,7 +444,7 @@ static void test_threads(void **state)
 {
     static const char *const sets[] = {"cpu:generic", "cpu:avx2", "cpu:avx512", "cpu:neon"};
     (void)state;
-    if (!is_cpu) return;
+    if (!thorough) return;
     problem *p = new_problem(), *q = new_problem();
     for (uint32_t i = 0; i < 20; i++) {
         wane_context_desc desc = {.struct_size = sizeof desc, .backends = WANE_BACKEND_CPU, .thread_count = i % 5};
@@ -625,6 +626,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1) device_name = argv[1];
     is_cpu = strncmp(device_name, "cpu", 3) == 0;
+    thorough = is_cpu && argc < 3;
     if (wane_context_create(NULL, &context) != WANE_OK) return 1;
     wane_status status = wane_device_find(context, device_name, &device);
     if (status == WANE_ERROR_NO_DEVICE) return 77;
