@@ -77,7 +77,9 @@ static wane_status read_linear(linear *l, wane_plan *plan)
     if (l->ordered) l->rows.options |= OPTION_ORDERED;
     l->grad = l->grad_input.operand >= 0 || l->grad_weight.operand >= 0 || l->grad_bias.operand >= 0;
     if (l->grad) l->rows.options |= OPTION_GRAD;
-    l->halves = l->input.dtype == WANE_DTYPE_BF16 && (l->grad_input.operand >= 0 || l->grad_weight.operand >= 0);
+    // the bias's gradient is a sum of the unrounded ones
+    l->halves = l->input.dtype == WANE_DTYPE_BF16 && l->grad_bias.operand < 0
+             && (l->grad_input.operand >= 0 || l->grad_weight.operand >= 0);
     return status;
 }
 
