@@ -193,14 +193,15 @@ bool linear_add_merge(linear *l, int64_t first, int64_t rows, int64_t slices)
 
 static bool add_statistics(linear *l, int64_t row, int64_t rows)
 {
-    for (int64_t s = 0; s < l->slices; s++)
-        for (int64_t first = 0; first < rows; first += l->chunk_rows) {
-            int64_t count = softmax_clamp(rows - first, 1, l->chunk_rows);
-            if (l->chunk_rows < rows && !add_copy(l, row, rows, first, count)) return false;
+    // rows outside: each is copied once, and the weights of a slice are worth hundreds of rows' products a reading
+    for (int64_t first = 0; first < rows; first += l->chunk_rows) {
+        int64_t count = softmax_clamp(rows - first, 1, l->chunk_rows);
+        if (l->chunk_rows < rows && !add_copy(l, row, rows, first, count)) return false;
+        for (int64_t s = 0; s < l->slices; s++)
             if (!add_logits(l, row, first, count, s) || !add_chunk_pass(l, WANE_KERNEL_SOFTMAX_SWEEP, first, count, s)
                 || (s && !linear_add_merge(l, first, count, 1)))
                 return false;
-        }
+    }
     return true;
 }
 
