@@ -39,8 +39,9 @@
 // the rows that count: a row without a positive is dropped (status[3]; siglip keeps it), one with a label that is no column,
 // or in clip an earlier row's, is a fault (status[0]), with value and gradient 0. Rows of norm 0 have gradient 0.
 // grad_scale is dL/ds. docs/contrastive.md has more.
-// A batch split into blocks of rows and columns over several calls: WANE_PARAM_ROW_OFFSET, WANE_PARAM_COL_OFFSET and, of
-// info_nce and clip, WANE_PARAM_TOTAL_COLS. Each call first saves `statistics` of its rows (clip: and `col_statistics` of its
+// A batch split into blocks of rows and columns over several calls: WANE_PARAM_ROW_OFFSET, WANE_PARAM_COL_OFFSET and
+// WANE_PARAM_TOTAL_COLS, with which labels are numbers of the whole (without it of this call's rows of b). Blocks of siglip
+// are independent. Of info_nce and clip each call first saves `statistics` of its rows (clip: and `col_statistics` of its
 // columns) alone; wane_statistics_merge, with temperature 1, joins those of blocks side by side (above each other); given
 // them, each call makes the values of the pairs that it holds and its part of the gradients. All are sums over the blocks.
 //

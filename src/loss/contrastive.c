@@ -68,7 +68,7 @@ static bool add_gather(contrastive *c, int64_t row, int64_t rows)
 // Of a split batch: a value counts where its pair is.
 static bool add_here(contrastive *c, int64_t rows)
 {
-    if (!c->split) return true;
+    if (!c->split || c->points) return true;
     contrast_window window = {0};
     window.mode = PAIRS_HERE;
     for (int side = 0; side < 1 + c->both; side++) {

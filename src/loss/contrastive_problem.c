@@ -98,7 +98,7 @@ static wane_status read_block(contrastive *c)
     if (total == 0) return WANE_OK;
     wane_status status = check_block(c, total);
     c->split = (double)c->b.source.rows < total || (c->both && (double)c->a.source.rows < total);
-    if (status || !c->split) return status;
+    if (status || !c->split || c->points) return status;      // pairs of siglip know nothing of each other
     if (c->both && c->labels >= 0)
         return wane_fail(context, WANE_ERROR_UNSUPPORTED, "labels",
                          "are not read where clip's batch is split: row i of the whole belongs to column i");

@@ -299,7 +299,7 @@ static void add_block(call *c, const problem *p, const block *k)
 {
     set(c, WANE_PARAM_ROW_OFFSET, (double)k->row);
     set(c, WANE_PARAM_COL_OFFSET, (double)k->col);
-    if (p->loss != WANE_LOSS_SIGLIP) set(c, WANE_PARAM_TOTAL_COLS, (double)p->cols);
+    if (p->loss != WANE_LOSS_SIGLIP || p->labels) set(c, WANE_PARAM_TOTAL_COLS, (double)p->cols);
 }
 
 static void save_block(problem *p, block *k)
@@ -409,12 +409,15 @@ static void test_blocks(void **state)
 static void test_labelled_blocks(void **state)
 {
     (void)state;
-    problem p = make(WANE_LOSS_INFO_NCE, 40, 83, 9);
-    p.labels = malloc((size_t)p.rows * 4);
-    for (int64_t i = 0; i < p.rows; i++) p.labels[i] = (int32_t)(i * 37 % p.cols);
-    solve(&p);
-    for (int64_t across = 1; across <= 7; across += 3) split(&p, 1, across);
-    drop(&p);
+    for (int l = 0; l < 2; l++) {
+        problem p = make(l ? WANE_LOSS_SIGLIP : WANE_LOSS_INFO_NCE, 40, 83, 9);
+        p.labels = malloc((size_t)p.rows * 4);
+        for (int64_t i = 0; i < p.rows; i++) p.labels[i] = (int32_t)(i * 37 % p.cols);
+        solve(&p);
+        for (int64_t across = 1; across <= 7; across += 3) split(&p, 1, across);
+        split(&p, 3, 2);
+        drop(&p);
+    }
 }
 
 // Planes of one block where those of all belong: NaN in the rows whose pair is elsewhere, no wrong number.
