@@ -40,7 +40,7 @@ static void product(wane_pool *pool, const wane_cpu_set *set, shape s, matrices 
                            which == 0 ? 1 : s.dim, which == 0 ? s.cols : s.dim, 1, 1, 0};
     uint32_t ti = (rows + 63) / 64, tj = (cols + 63) / 64, tiles = which == 2 ? tj : ti;
     uint32_t window[8] = {ti * tj, 0, rows, cols, depth, tiles, (which == 2 ? TILE_ACROSS : 0) | TILE_MAY_ROUND};
-    job j = {set->kernels[WANE_KERNEL_TILE_PRODUCT], {{0}, record, window, types, false}, ti * tj, wane_pool_width(pool), tiles};
+    job j = {set->kernels[WANE_KERNEL_TILE_PRODUCT], {{0}, record, window, types, false, NULL, 0}, ti * tj, wane_pool_width(pool), tiles};
     j.call.slots[0] = (uint32_t *)(which == 0 ? x : m.z);
     j.call.slots[1] = (uint32_t *)(which == 2 ? x : w);
     j.call.slots[3] = (uint32_t *)(which == 0 ? m.z : which == 1 ? m.dx : m.dw);

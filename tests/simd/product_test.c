@@ -125,7 +125,7 @@ static void call_make(problem *p)
     p->consts[1] = (p->a.col == 1 ? TILE_A_BY_DEPTH : 0) | (p->b.col == 1 ? TILE_B_BY_DEPTH : 0) | (p->has_bias ? TILE_BIAS : 0);
     p->call = (wane_cpu_call){{(uint32_t *)(void *)p->a.first, (uint32_t *)(void *)p->b.first,
                                p->has_bias ? (uint32_t *)(void *)p->bias.first : NULL, (uint32_t *)(void *)p->out.first},
-                              p->record, p->window, p->consts, false};
+                              p->record, p->window, p->consts, false, NULL, 0};
 }
 
 static uint32_t draw_size(void)

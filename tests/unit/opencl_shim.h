@@ -44,6 +44,7 @@ static struct {
     cl_device_info lie;                    // what GetDeviceInfo answers falsely: `answer` as number, or `words`
     cl_ulong answer;
     const char *words;
+    const char *platform;                  // the name that platforms give, unless NULL
 } shim;
 
 typedef void(CL_CALLBACK *shim_notify)(const char *, const void *, size_t, void *);
@@ -76,6 +77,11 @@ static void shim_lie(cl_device_info what, size_t bytes, void *out)
     if (!out || !shim.lie || what != shim.lie) return;
     if (shim.words) snprintf(out, bytes, "%s", shim.words);
     else memcpy(out, &shim.answer, bytes < 8 ? bytes : 8);
+}
+
+static void shim_rename(cl_platform_info what, size_t bytes, void *out)
+{
+    if (out && shim.platform && what == CL_PLATFORM_NAME) snprintf(out, bytes, "%s", shim.platform);
 }
 
 static void shim_count_kernel(bool event)

@@ -247,6 +247,31 @@ static void test_quirks(void **state)
     }
 }
 
+// A driver that computes wrongly is refused, and says so.
+static void test_wrong_driver(void **state)
+{
+    (void)state;
+    reset_shim();
+    shim.lie = CL_DRIVER_VERSION;
+    shim.words = "25.0.7-2+deb13u1";
+    shim.platform = "rusticl";
+    wane_context *context = open_context(NULL);
+    wane_device *device = NULL;
+    wane_device_info info = {.struct_size = sizeof info};
+    uint32_t count = 0;
+    for (uint32_t i = 0; (device = wane_device_at(context, i)) != NULL; i++) {
+        assert_int_equal(wane_device_get_info(device, &info), WANE_OK);
+        if (!strstr(info.driver, "rusticl") || info.is_hardware_gpu) continue;
+        count++;
+        assert_false(info.usable);
+        assert_non_null(strstr(info.reason, "wrongly"));
+        assert_int_equal(wane_device_find(context, info.id, &device), WANE_ERROR_DEVICE_UNUSABLE);
+        assert_null(device);
+    }
+    assert_true(count > 0);
+    wane_context_destroy(context);
+}
+
 // ---- failures -------------------------------------------------------------------------------------------------------
 
 static test_problem small;
@@ -355,7 +380,7 @@ int main(void)
         cmocka_unit_test_setup(test_no_driver, before_each),
         cmocka_unit_test_setup(test_programs_shared, before_each),
         cmocka_unit_test_setup(test_cache, before_each),
-        cmocka_unit_test_setup(test_quirks, before_each),
+        cmocka_unit_test_setup(test_quirks, before_each), cmocka_unit_test_setup(test_wrong_driver, before_each),
         cmocka_unit_test_setup_teardown(test_allocations, make_small, end_small),
         cmocka_unit_test_setup(test_build_failure, before_each),
         cmocka_unit_test_setup(test_loss_of_device, before_each),

@@ -127,6 +127,8 @@ void opencl_device_describe(wane_device *device, opencl_device *native, cl_platf
     if (!native->wide) add_quirk(device, "32-bit addresses");
     if (!native->exact_division) add_quirk(device, "division to 2.5 ulp");
     check_floor(device, native);
+    if (native->quirks & OPENCL_QUIRK_WRONG)
+        refuse(device, "this driver computes some kernels wrongly, now and then: use lavapipe or PoCL in its place");
 }
 
 // Adds the devices of one platform that are not listed yet. `seen` counts them over all platforms, since a discovery

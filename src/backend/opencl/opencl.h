@@ -17,7 +17,8 @@ enum {
 
 enum {                                      // workarounds: quirks.c
     OPENCL_QUIRK_LONE_ITEMS  = 1,           // groups of one work item
-    OPENCL_QUIRK_NO_BINARIES = 2            // never ask for a program's binary
+    OPENCL_QUIRK_NO_BINARIES = 2,           // never ask for a program's binary
+    OPENCL_QUIRK_WRONG       = 4            // its results cannot be trusted: refused
 };
 
 // ---- functions ----------------------------------------------------------------------------------------------------

@@ -13,6 +13,10 @@ static const quirk quirks[] = {
     // over the work items of a group turn values into memory, and LLVM checks the pass behind that. Items alone in their
     // group get no such loop, except in the binary that fits groups of any size, made when it is asked for.
     {"Portable Computing Language", "6.", CL_DEVICE_TYPE_CPU, OPENCL_QUIRK_LONE_ITEMS | OPENCL_QUIRK_NO_BINARIES},
+    // rusticl on llvmpipe of Mesa 25.0.7: the same kernel, tile_sweep, gives other words in other runs, and with groups of 1, 8
+    // or 64 lanes pairs of ranking losses too. lavapipe of the same Mesa, PoCL and oclgrind's search for races find nothing in
+    // these kernels. rusticl's GPUs are other drivers underneath.
+    {"rusticl", "25.", CL_DEVICE_TYPE_CPU, OPENCL_QUIRK_WRONG},
 };
 
 uint32_t opencl_quirks(const char *platform, const char *driver, cl_device_type type)
