@@ -292,7 +292,7 @@ typedef struct conform_report {
     double figures[FIGURE_COUNT];
     char head[1024];
     FILE *text, *junit, *json, *csv;
-    long junit_tail, json_tail;
+    long junit_tail, junit_end, json_tail;
     bool terminal, line_open, write_failed;
 } conform_report;
 

@@ -1,7 +1,7 @@
 // report.c - results for people (text), and for programs: TAP, JUnit XML, JSON, CSV.
 //
 // JUnit and JSON have an end that closes what is open. It is written after every record and overwritten by the next,
-// so that the file is valid at any moment.
+// so that the file is valid at any moment. As long as cases are missing, it says so: a run that was killed is not green.
 #include "conform.h"
 
 #include <math.h>
@@ -74,14 +74,35 @@ static size_t failures(const conform_report *r)
     return failed;
 }
 
+static bool complete(const conform_report *r) { return r->done == r->list->count; }
+
+// The case that stands for those that have not run is one of the tests.
 static void junit_head(conform_report *r)
 {
-    size_t failed = failures(r);
+    size_t failed = failures(r), missing = complete(r) ? 0 : 1;
     rewind(r->junit);
     fprintf(r->junit, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<testsuite name=\"wane-conform\" tests=\"%08llu\" failures=\"%08llu\" errors=\"00000000\" skipped=\"%08llu\">\n",
-            (unsigned long long)r->done, (unsigned long long)failed,
-            (unsigned long long)(r->done - failed - r->counts[OUTCOME_PASS]));
+            "<testsuite name=\"wane-conform\" tests=\"%08llu\" failures=\"%08llu\" errors=\"%08llu\" skipped=\"%08llu\">\n"
+            "<properties><property name=\"planned\" value=\"%llu\"/></properties>\n",
+            (unsigned long long)(r->done + missing), (unsigned long long)failed, (unsigned long long)missing,
+            (unsigned long long)(r->done - failed - r->counts[OUTCOME_PASS]), (unsigned long long)r->list->count);
+}
+
+// Ends the file as if the run ended here: in an error, until the last case is there. `why` may be NULL.
+static void junit_tail(conform_report *r, const char *why)
+{
+    r->junit_tail = ftell(r->junit);
+    if (!complete(r)) {
+        fprintf(r->junit, "<testcase classname=\"wane-conform\" name=\"interrupted\"><error message=\"%llu of %llu cases ran%s",
+                (unsigned long long)r->done, (unsigned long long)r->list->count, why ? "; " : "");
+        put_xml(r->junit, why ? why : "");
+        fputs("\"/></testcase>\n", r->junit);
+    }
+    fputs("</testsuite>\n", r->junit);
+    long end = ftell(r->junit);
+    for (long at = end; at < r->junit_end; at++) fputc('\n', r->junit);     // over what is left of a longer end
+    if (end > r->junit_end) r->junit_end = end;
+    fflush(r->junit);
 }
 
 static void junit_record(conform_report *r, size_t index, const conform_result *result)
@@ -107,9 +128,7 @@ static void junit_record(conform_report *r, size_t index, const conform_result *
         fputs("</failure>", r->junit);
     }
     fputs("</testcase>\n", r->junit);
-    r->junit_tail = ftell(r->junit);
-    fputs("</testsuite>\n", r->junit);
-    fflush(r->junit);
+    junit_tail(r, NULL);
 }
 
 static void json_tail(conform_report *r)
@@ -192,10 +211,9 @@ bool conform_report_open(conform_report *report, const conform_options *options,
         return false;
     }
     if (report->junit) {
+        setvbuf(report->junit, NULL, _IOFBF, 1 << 14);      // a record and the end after it are one write
         junit_head(report);
-        report->junit_tail = ftell(report->junit);
-        fputs("</testsuite>\n", report->junit);
-        fflush(report->junit);
+        junit_tail(report, NULL);
     }
     if (report->json) {
         fputs("{\"cases\": [", report->json);
@@ -363,6 +381,10 @@ int conform_report_close(conform_report *r, int ended, const char *error)
     if (ended == RUN_INTERRUPTED) {
         fprintf(r->text, "interrupted after %llu of %llu cases\n", (unsigned long long)r->done, (unsigned long long)r->list->count);
         if (r->options->tap) printf("Bail out! interrupted\n");
+    }
+    if (r->junit && ended == RUN_NO_DEVICE) {
+        fseek(r->junit, r->junit_tail, SEEK_SET);
+        junit_tail(r, error);
     }
     close_file(r, r->junit, r->options->junit);
     close_file(r, r->json, r->options->json);
