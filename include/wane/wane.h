@@ -243,8 +243,9 @@ typedef enum wane_loss {
 //   mean divides by the number of pairs, group_mean each group by its own and then by the groups that have one. Pair
 //   weights are constants in the gradient. Ranks are those of a stable descending sort: ties keep input order.
 //   A score that is NaN or infinite makes its group's value, ndcg and gradients NaN, and no other group's. A label that is
-//   NaN or infinite, or outside of 0..30 where gains 2^label - 1 are made of it (ndcg, lambda, ndcg_loss*), is bad: its group
-//   counts nowhere, with value and gradients 0. So do the groups on both sides of a bad offset: negative, past the items, or
+//   NaN or infinite, or outside of 0..30 where pairs weigh by gains 2^label - 1 (lambda, ndcg_loss*), is bad: its group
+//   counts nowhere, with value, ndcg and gradients 0. Where the output ndcg alone needs gains, a label outside of 0..30 is
+//   counted as bad and makes its group's ndcg 0, and nothing else changes. Nowhere count either the groups on both sides of a bad offset: negative, past the items, or
 //   below an earlier good one. Work grows with the sum of the squares of group sizes (ndcg alone: n log n), memory with items.
 //   Every operand, and the workspace of some 10 to 20 words an item, must fit max_window_bytes: else TOO_LARGE.
 typedef enum wane_role {

@@ -47,7 +47,8 @@
 
 // ---- flags of an item, record.at_flags ----
 #define ITEM_ODD 1u                // its score is NaN or infinite
-#define ITEM_BAD 2u                // its label is bad
+#define ITEM_BAD 2u                // its label is bad: its group is dropped
+#define ITEM_GAINLESS 4u           // its label has no gain, which the output ndcg alone needs: its group has no ndcg
 
 // ---- sums: SUM_WORDS for each block of SUM_BLOCK words, then for each block of blocks (from sum_level) ----
 #define SUM_BLOCK 256u
@@ -56,12 +57,14 @@
 #define SUM_FLOAT 0u               // f32
 #define SUM_LONG 1u                // u64 of u32
 #define SUM_FLAGS 2u               // how many words have ITEM_ODD, how many ITEM_BAD
+#define SUM_GAINLESS 3u            // how many words have ITEM_GAINLESS
 #define SUM_OF_LOSS 0u             // which sum, record.sum_words each
 #define SUM_OF_PAIRS 1u
 #define SUM_OF_FLAGS 2u
 #define SUM_OF_DCG 3u
 #define SUM_OF_IDEAL 4u
 #define SUM_OF_HALVES 5u
+#define SUM_OF_GAINLESS 5u         // no loss has both
 #define SUM_OF_TERMS 3u            // of given pairs: entries sorted by item
 #define SUM_OF_ODD 4u
 #define RANK_SUMS 6u
@@ -117,7 +120,7 @@
 #define RANK_HAS_WEIGHT 8u
 #define RANK_HAS_UPSTREAM 16u
 #define RANK_ACCUMULATE 32u
-#define RANK_GAINS 64u             // labels become gains: 0..30 alone are good
+#define RANK_GAINS 64u             // labels become gains: 0..30 alone have one
 #define RANK_BINARY 128u           // labels are positive or not
 #define RANK_VALUES 256u           // a plane of labels as f32
 #define RANK_NORMALISED 512u       // values and gradients are divided by the ideal DCG

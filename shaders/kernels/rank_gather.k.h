@@ -33,9 +33,13 @@ K_FN float gain_of(float label)
     bool whole = (K_P(flags) & RANK_LABELS_I32) != 0u;
     bool bad = !whole && (label & 0x7fffffffu) >= K_WORD_INF;
     float value = whole ? K_FLOAT(K_INT(label)) : K_FLT(bad ? 0u : label);
+    bool gainless = false;
     if ((K_P(flags) & RANK_GAINS) != 0u) {
         bool fits = value >= 0.0f && value <= 30.0f;
-        bad = bad || !fits;
+        // a metric must not change the loss: only where pairs weigh by gains is such a label bad
+        bool needed = (K_P(flags) & RANK_NORMALISED) != 0u;
+        bad = bad || (needed && !fits);
+        gainless = !needed && !fits;
         K_ST(work, K_P(at_gain) + i, K_BITS(gain_of(fits ? value : 0.0f)));
     }
     if ((K_P(flags) & RANK_VALUES) != 0u) K_ST(work, K_P(at_value) + i, K_BITS(value));
@@ -44,7 +48,7 @@ K_FN float gain_of(float label)
     order = bad ? 0u : order;
     if ((K_P(flags) & RANK_BINARY) != 0u) order = order != 0u && order < 0x80000000u ? 1u : 0u;
     K_ST(work, K_P(at_label) + i, order);
-    K_ST(work, K_P(at_flags) + i, (odd ? ITEM_ODD : 0u) | (bad ? ITEM_BAD : 0u));
+    K_ST(work, K_P(at_flags) + i, (odd ? ITEM_ODD : 0u) | (bad ? ITEM_BAD : 0u) | (gainless ? ITEM_GAINLESS : 0u));
     if ((K_P(flags) & RANK_HAS_WEIGHT) != 0u)
         K_ST(work, K_P(at_weight) + i, K_LD(weight, K_STEP(i, K_P(weight_step))));
 #endif

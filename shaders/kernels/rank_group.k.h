@@ -1,5 +1,5 @@
 // One lane, one group: sums over its items, and from them its value, pairs and state. A group with a bad label or
-// between bad offsets is dropped; one with a NaN or infinite score is NaN if it has a pair.
+// between bad offsets is dropped, one with a label that has no gain where ndcg alone needs it has ndcg 0; one with a NaN or infinite score is NaN if it has a pair.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "rank.h"
@@ -25,6 +25,8 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
     bool odd = some && flags[0] != 0u;
     float factor = 1.0f;
     float ndcg = 0.0f;
+    uint gainless[2];
+    gainless[0] = 0u;
     if ((K_P(flags) & RANK_GAINS) != 0u) {
         uint ideal[2];
         segment(K_PASS SUM_FLOAT, K_P(at_ideal), SUM_OF_IDEAL, begin, end, ideal);
@@ -32,6 +34,7 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
         segment(K_PASS SUM_FLOAT, K_P(at_dcg), SUM_OF_DCG, begin, end, ideal);
         ndcg = best > 0.0f ? K_FLT(ideal[0]) / best : 0.0f;
         if ((K_P(flags) & RANK_NORMALISED) != 0u) factor = best > 0.0f ? 1.0f / best : 0.0f;
+        else segment(K_PASS SUM_GAINLESS, K_P(at_flags), SUM_OF_GAINLESS, begin, end, gainless);
     }
     float auc = 0.0f;
     if ((K_P(flags) & RANK_WITH_AUC) != 0u) {
@@ -49,7 +52,7 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
     tally[TALLY_PAIRS_LO] = some ? pairs[0] : 0u;
     tally[TALLY_PAIRS_HI] = some ? pairs[1] : 0u;
     tally[TALLY_LIVE] = some ? 1u : 0u;
-    tally[TALLY_STATUS + (given ? STATUS_PAIRS : STATUS_BAD)] = flags[1];
+    tally[TALLY_STATUS + (given ? STATUS_PAIRS : STATUS_BAD)] = flags[1] + gainless[0];
     tally[TALLY_STATUS + STATUS_ODD] = dropped ? 0u : flags[0];
     tally[TALLY_STATUS + STATUS_NONE] = !some && !dropped && !given ? 1u : 0u;
     tally[TALLY_STATUS + STATUS_OFFSETS] = K_LD(work, K_P(at_raw) + g) != begin ? 1u : 0u;
@@ -61,5 +64,5 @@ K_FN float float_of(uint low, uint high) { return K_FLOAT(high) * 4294967296.0f 
     for (uint i = 0u; i < TALLY_COUNTS; i++) K_ST(work, group_at(K_PASS i, g), tally[i]);
     K_ST(work, group_at(K_PASS GROUP_STATE, g), dropped ? GROUP_DROPPED : odd ? GROUP_NAN : GROUP_NORMAL);
     K_ST(work, group_at(K_PASS GROUP_FACTOR, g), K_BITS(some ? factor : 0.0f));
-    K_ST(work, group_at(K_PASS GROUP_NDCG, g), dropped ? 0u : flags[0] != 0u ? K_WORD_NAN : K_BITS(ndcg));
+    K_ST(work, group_at(K_PASS GROUP_NDCG, g), dropped || gainless[0] != 0u ? 0u : flags[0] != 0u ? K_WORD_NAN : K_BITS(ndcg));
 #endif

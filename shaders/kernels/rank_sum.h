@@ -3,7 +3,7 @@
 // SUM_BLOCK words make a block, SUM_BLOCK blocks a block of the next level. A segment is the words before its first whole
 // block, its whole blocks (the same way, one level up), and the words after the last one; SUM_PART terms at a time. No
 // chain of f32 additions is longer than 1024 below 2^31 words. A sum has two words: SUM_FLOAT an f32, SUM_LONG a
-// u64 of u32 words, SUM_FLAGS the counts of two bits.
+// u64 of u32 words, SUM_FLAGS the counts of two bits, SUM_GAINLESS that of one.
 
 // Adds to r the words (level 0) or sums (of a higher level) at + k for from <= k < to.
 K_FN void chain(K_CTX uint kind, uint level, uint at, uint from, uint to, K_INOUT_ARRAY(uint, r, 2))
@@ -25,6 +25,7 @@ K_FN void chain(K_CTX uint kind, uint level, uint at, uint from, uint to, K_INOU
             bool flags = kind == SUM_FLAGS && level == 0u;
             high += flags && (low & ITEM_BAD) != 0u ? 1u : 0u;
             low = flags ? low & ITEM_ODD : low;
+            if (kind == SUM_GAINLESS && level == 0u) low = (low & ITEM_GAINLESS) != 0u ? 1u : 0u;
             r[0] += low;
             r[1] += high + (kind == SUM_LONG && r[0] < low ? 1u : 0u);
         }

@@ -114,6 +114,8 @@ static bool add_orders(rank_problem *p)
         good = rank_add_map(p, r->at_key, MAP_LABELS) && rank_add_sort(p, p->items, false, &at)
             && rank_add_map(p, at, MAP_IDEAL) && rank_add_sum(p, r->at_dcg, SUM_OF_DCG, SUM_FLOAT, p->items)
             && rank_add_sum(p, r->at_ideal, SUM_OF_IDEAL, SUM_FLOAT, p->items);
+    if (good && r->flags & RANK_GAINS && !(r->flags & RANK_NORMALISED))
+        good = rank_add_sum(p, r->at_flags, SUM_OF_GAINLESS, SUM_GAINLESS, p->items);
     if (good && needs_table(p)) good = rank_add_map(p, 0, MAP_TABLE);
     return good;
 }

@@ -34,7 +34,7 @@ typedef struct problem {
     int32_t items, groups, pairs;          // groups: by offsets, 0 for none; pairs: given ones
     float scores[ITEMS_MOST], labels[ITEMS_MOST], weight[ITEMS_MOST];
     int32_t offsets[GROUPS_MOST + 1], given[2 * GROUPS_MOST];
-    bool weighted, no_value;
+    bool weighted, no_value, no_ndcg;
     wane_param_value params[PARAMS_MOST];
     uint32_t param_count;
     wane_status status;
@@ -147,7 +147,7 @@ static void solve_on(wane_device *on, problem *p)
         bind_output(&k, &p->group_loss, WANE_ROLE_GROUP_LOSS, WANE_DTYPE_F32, groups);
     bind_output(&k, &p->grad, WANE_ROLE_GRAD_SCORES, WANE_DTYPE_F32, p->items);
     bind_output(&k, &p->count, WANE_ROLE_PAIR_COUNT, WANE_DTYPE_I64, 1);
-    if (has_role(p->loss, WANE_ROLE_NDCG)) bind_output(&k, &p->ndcg, WANE_ROLE_NDCG, WANE_DTYPE_F32, groups);
+    if (has_role(p->loss, WANE_ROLE_NDCG) && !p->no_ndcg) bind_output(&k, &p->ndcg, WANE_ROLE_NDCG, WANE_DTYPE_F32, groups);
     if (has_role(p->loss, WANE_ROLE_AUC)) bind_output(&k, &p->auc, WANE_ROLE_AUC, WANE_DTYPE_F32, 1);
     bind_output(&k, &p->faults, WANE_ROLE_STATUS, WANE_DTYPE_U32, 8);
     wane_loss_desc desc = {.struct_size = sizeof desc, .loss = p->loss, .params = p->params, .param_count = p->param_count,
@@ -520,12 +520,62 @@ static void test_bad_labels(void **state)
         p->labels[13] = labels[i];
         expect_fault("label", p, 1 << TOUCHED, false, BAD_LABELS, 1);
     }
-    // where no gains are made of them, a negative one is a label like another
-    small(p);
-    set(p, WANE_PARAM_PAIR_WEIGHT, WANE_PAIR_WEIGHT_NONE);
-    p->labels[13] = -1;
+    free(p);
+}
+
+// Solves p with and without the output ndcg: loss and gradients have the same bits, and alone the group `touched`, with
+// `count` labels that have no gain, has no ndcg.
+static void expect_metric_only(problem *p, int32_t touched, uint32_t count)
+{
+    problem *q = new_problem();
+    memcpy(q, p, sizeof *q);
+    q->no_ndcg = true;
     solve(p);
-    assert_true(floats(&p->loss_)[1] > 0 || has_role(p->loss, WANE_ROLE_NDCG));
+    solve(q);
+    assert_int_equal(q->status, WANE_OK);
+    assert_int_equal(words(&q->faults)[BAD_LABELS], 0);
+    assert_true(floats(&q->group_loss)[touched] > 0);
+    assert_int_equal(p->status, WANE_WARN_DATA);
+    assert_int_equal(words(&p->faults)[BAD_LABELS], count);
+    same_bits("beside ndcg, gradient", &p->grad, &q->grad, p->items);
+    same_bits("beside ndcg, loss", &p->loss_, &q->loss_, 1);
+    same_bits("beside ndcg, group_loss", &p->group_loss, &q->group_loss, p->groups ? p->groups : 1);
+    assert_int_equal(pair_count(p), pair_count(q));
+    for (int32_t g = 0; g < (p->groups ? p->groups : 1); g++) assert_true((floats(&p->ndcg)[g] > 0) == (g != touched));
+    free(q);
+}
+
+// A metric must not change training: a label without a gain counts where pairs do not weigh by gains.
+static void test_ndcg_without_gains(void **state)
+{
+    static const int weights[] = {WANE_PAIR_WEIGHT_NONE, WANE_PAIR_WEIGHT_LABEL_DIFF, WANE_PAIR_WEIGHT_PRECISION,
+                                  WANE_PAIR_WEIGHT_PROFIT};
+    const float labels[] = {-1, 31, 30.5f, -3e38f};
+    (void)state;
+    problem *p = new_problem();
+    for (int i = 0; i < 4; i++) {
+        small(p);
+        set(p, WANE_PARAM_REDUCTION, WANE_REDUCTION_MEAN);
+        set(p, WANE_PARAM_PAIR_WEIGHT, weights[i]);
+        set(p, WANE_PARAM_K, 5);
+        p->labels[13] = labels[i];
+        expect_metric_only(p, TOUCHED, 1);
+    }
+    // a label that is bad for all drops its group, and a score that is NaN leaves one without an ndcg at 0
+    p->labels[14] = NAN;
+    solve(p);
+    assert_true(floats(&p->group_loss)[1] == 0 && floats(&p->ndcg)[1] == 0 && words(&p->faults)[BAD_LABELS] == 2);
+    p->labels[14] = 1, p->scores[17] = NAN;
+    solve(p);
+    assert_true(isnan(floats(&p->group_loss)[1]) && floats(&p->ndcg)[1] == 0 && words(&p->faults)[NAN_GROUPS] == 1);
+    make(p, 1400, 0, 4, 5);                // sums over many blocks
+    p->labels[0] = p->labels[700] = p->labels[1399] = -2;
+    expect_metric_only(p, 0, 3);
+    make(p, 3, 0, 2, 5);
+    set(p, WANE_PARAM_REDUCTION, WANE_REDUCTION_MEAN);
+    for (int i = 0; i < 3; i++) p->scores[i] = (float)(i + 1), p->labels[i] = (float)(i - 1);
+    expect_metric_only(p, 0, 1);
+    near("loss of three", (double)floats(&p->loss_)[0], (2 * log1p(exp(-1)) + log1p(exp(-2))) / 3, 1e-7);
     free(p);
 }
 
@@ -635,7 +685,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sums), cmocka_unit_test(test_shifts), cmocka_unit_test(test_orders),
         cmocka_unit_test(test_scales), cmocka_unit_test(test_counts), cmocka_unit_test(test_gradient_alone),
         cmocka_unit_test(test_ndcg), cmocka_unit_test(test_auc), cmocka_unit_test(test_saturation), cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_odd_scores),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_ndcg_without_gains),
+        cmocka_unit_test(test_odd_scores),
         cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_groups_without_pairs), cmocka_unit_test(test_bad_pairs)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     wane_context_destroy(context);

@@ -201,7 +201,32 @@ static void faults(void **state) {
     oracle_free(&c.problem);
 }
 
+// Asking for ndcg changes neither loss nor gradient, whatever the labels.
+static void ndcg_is_a_metric(void **state) {
+    (void)state;
+    ranking_case c;
+    make(&c, ORACLE_LOSS_PAIRWISE_RANK, 1);
+    memcpy(c.scores, (double[]){1, 2, 3}, 3 * sizeof(double));
+    memcpy(c.labels, (double[]){-1, 0, 1}, 3 * sizeof(double));
+    bind(&c, ORACLE_ROLE_SCORES, c.scores, 3);
+    bind(&c, ORACLE_ROLE_LABELS, c.labels, 3);
+    want(&c, ORACLE_ROLE_STATUS);
+    for (int asked = 0; asked < 2; asked++) {
+        c.problem.want[ORACLE_ROLE_NDCG] = asked;
+        solve(&c);
+        test_near(out(&c, ORACLE_ROLE_LOSS, 0), (2 * log1p(exp(-1)) + log1p(exp(-2))) / 3, 1e-15, "loss");
+        test_near(out(&c, ORACLE_ROLE_GRAD_SCORES, 0), (1 / (1 + exp(1)) + 1 / (1 + exp(2))) / 3, 1e-15, "slope");
+        assert_true(out(&c, ORACLE_ROLE_STATUS, 0) == asked);
+    }
+    assert_true(out(&c, ORACLE_ROLE_NDCG, 0) == 0);
+    set(&c, ORACLE_PARAM_PAIR_WEIGHT, 2);
+    solve(&c);
+    assert_true(out(&c, ORACLE_ROLE_LOSS, 0) == 0 && out(&c, ORACLE_ROLE_STATUS, 0) == 1);
+    oracle_free(&c.problem);
+}
+
 const struct CMUnitTest ranking_tests[] = {
     cmocka_unit_test(gradients_pairwise), cmocka_unit_test(gradients_others), cmocka_unit_test(closed_forms),
-    cmocka_unit_test(auc_of_a_known_order), cmocka_unit_test(faults)};
+    cmocka_unit_test(auc_of_a_known_order), cmocka_unit_test(faults),
+    cmocka_unit_test(ndcg_is_a_metric)};
 const size_t ranking_test_count = sizeof ranking_tests / sizeof ranking_tests[0];

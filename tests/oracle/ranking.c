@@ -23,7 +23,7 @@ typedef struct state {
     double *grad, *grad_scale;             // by item, of the plain sums of the groups
     double *value, *value_scale, *pairs;   // by group
     double *dcg, *dcg_scale, *best, *best_scale;
-    bool *dropped, *poisoned;
+    bool *dropped, *poisoned, *unranked;   // unranked: without an ndcg
     int64_t top;                           // k
 } state;
 
@@ -31,13 +31,23 @@ typedef struct weighted {
     double value, scale;
 } weighted;
 
-static bool has_gains(const state *s) {
+static bool weighs_gains(const state *s) {
     int w = s->rule.pair_weight;
-    return s->problem->want[ORACLE_ROLE_NDCG] || w == LAMBDA || w == NDCG_LOSS1 || w == NDCG_LOSS2 || w == NDCG_LOSS2PP;
+    return w == LAMBDA || w == NDCG_LOSS1 || w == NDCG_LOSS2 || w == NDCG_LOSS2PP;
 }
 
+static bool has_gains(const state *s) {
+    return s->problem->want[ORACLE_ROLE_NDCG] || weighs_gains(s);
+}
+
+// Drops its group; a label that lacks a gain does so only where the pairs need gains, not where ndcg alone does.
 static bool is_bad_label(const state *s, double label) {
-    return !isfinite(label) || (has_gains(s) && (label < 0 || label > 30));
+    return !isfinite(label) || (weighs_gains(s) && (label < 0 || label > 30));
+}
+
+// Counted in the status; leaves its group without an ndcg.
+static bool lacks_gain(const state *s, double label) {
+    return has_gains(s) && !(label >= 0 && label <= 30);
 }
 
 static double discount(const state *s, int64_t rank) {
@@ -152,8 +162,7 @@ static bool prepare_group(state *s, int64_t g, int64_t begin, int64_t end) {
 
 // Divides by the ideal DCG where the weight has it; an ideal of 0 takes all weight away.
 static void normalise(state *s, int64_t g, int64_t begin, int64_t end) {
-    int w = s->rule.pair_weight;
-    if (w != LAMBDA && w != NDCG_LOSS1 && w != NDCG_LOSS2 && w != NDCG_LOSS2PP) {
+    if (!weighs_gains(s)) {
         return;
     }
     double best = s->best[g], factor = best > 0 ? 1 / best : 0, own = best > 0 ? s->best_scale[g] / best + 2 : 0;
@@ -168,7 +177,8 @@ static void normalise(state *s, int64_t g, int64_t begin, int64_t end) {
 static bool solve_group(state *s, int64_t g, int64_t begin, int64_t end, double *status) {
     bool levels = false, odd = false;
     for (int64_t i = begin; i < end; i++) {
-        status[BAD_LABELS] += is_bad_label(s, s->labels[i]);
+        status[BAD_LABELS] += is_bad_label(s, s->labels[i]) || lacks_gain(s, s->labels[i]);
+        s->unranked[g] = s->unranked[g] || lacks_gain(s, s->labels[i]);
         s->dropped[g] = s->dropped[g] || is_bad_label(s, s->labels[i]);
     }
     for (int64_t i = begin; i < end && !s->dropped[g]; i++) {
@@ -226,9 +236,9 @@ static void put_groups(state *s, const ranking_groups *groups) {
         if (s->rule.reduction == ORACLE_REDUCTION_NONE) {
             put(s->problem, ORACLE_ROLE_LOSS, g, value, s->value_scale[g]);
         }
-        double best = s->best[g], ratio = best > 0 ? s->dcg[g] / best : 0;
+        double best = s->unranked[g] ? 0 : s->best[g], ratio = best > 0 ? s->dcg[g] / best : 0;
         double off = best > 0 ? s->dcg_scale[g] / best + ratio * (s->best_scale[g] / best + 2) : 0;
-        put(s->problem, ORACLE_ROLE_NDCG, g, s->poisoned[g] && !s->dropped[g] ? NAN : ratio, off);
+        put(s->problem, ORACLE_ROLE_NDCG, g, s->poisoned[g] && !s->dropped[g] && !s->unranked[g] ? NAN : ratio, off);
     }
 }
 
@@ -285,7 +295,7 @@ static void put_all(state *s, const ranking_groups *groups, const double *status
 
 static void release(state *s) {
     void *parts[] = {s->gain,  s->rank,        s->ideal, s->grad, s->grad_scale, s->value,   s->value_scale,
-                     s->pairs, s->dcg,         s->best,  s->dcg_scale, s->best_scale, s->dropped, s->poisoned};
+                     s->pairs, s->dcg,         s->best,  s->dcg_scale, s->best_scale, s->dropped, s->poisoned, s->unranked};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         free(parts[i]);
     }
@@ -305,7 +315,8 @@ static bool reserve(state *s, int64_t items, int64_t groups) {
     s->ideal = calloc((size_t)items + 1, sizeof *s->ideal);
     s->dropped = calloc((size_t)groups + 1, sizeof *s->dropped);
     s->poisoned = calloc((size_t)groups + 1, sizeof *s->poisoned);
-    return good && s->rank != NULL && s->ideal != NULL && s->dropped != NULL && s->poisoned != NULL;
+    s->unranked = calloc((size_t)groups + 1, sizeof *s->unranked);
+    return good && s->rank != NULL && s->ideal != NULL && s->dropped != NULL && s->poisoned != NULL && s->unranked != NULL;
 }
 
 const char *ranking_solve(oracle_problem *problem, ranking_rule rule) {
