@@ -140,6 +140,7 @@ int bench_work_read(const bench_work *work, const bench_place *place, uint64_t b
 void bench_work_free(bench_work *work);
 int64_t bench_extent(const tool_extents *extents, const char *name);   // 0: not there
 void bench_set_extent(tool_extents *extents, const char *name, int64_t value);
+bool bench_has_extent(const wane_loss_info *loss, const char *name);     // whether a role of it does
 void bench_keep_extents(tool_extents *extents, const wane_loss_info *loss);     // those alone that its roles have
 // "rows=64,cols=1000"
 const char *bench_extents_text(const tool_extents *extents, char text[96]);

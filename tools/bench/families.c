@@ -35,15 +35,19 @@ void bench_set_extent(tool_extents *extents, const char *name, int64_t value)
     if (i == extents->count) extents->count++;
 }
 
+bool bench_has_extent(const wane_loss_info *loss, const char *name)
+{
+    const wane_role_info *role;
+    for (uint32_t r = 0; (role = wane_loss_role_at(loss, r)) != NULL; r++)
+        if (strstr(role->shape, name)) return true;
+    return false;
+}
+
 void bench_keep_extents(tool_extents *extents, const wane_loss_info *loss)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < extents->count; i++) {
-        bool used = false;
-        const wane_role_info *role;
-        for (uint32_t r = 0; (role = wane_loss_role_at(loss, r)) != NULL; r++) used = used || strstr(role->shape, extents->known[i].name);
-        if (used) extents->known[kept++] = extents->known[i];
-    }
+    for (uint32_t i = 0; i < extents->count; i++)
+        if (bench_has_extent(loss, extents->known[i].name)) extents->known[kept++] = extents->known[i];
     extents->count = kept;
 }
 

@@ -65,10 +65,9 @@ static bool is_named(const char *list, const char *name, size_t length)
     return false;
 }
 
-// "rows=4096,cols=32768" in any order.
-static bool read_shape(const char *text, const bench_options *options, tool_extents *out)
+// "rows=4096,cols=32768" in any order: the extents that it names.
+static bool parse_shape(const char *text, const bench_family *family, tool_extents *out)
 {
-    const bench_family *family = options->family;
     memset(out, 0, sizeof *out);
     const char *at = text;
     while (*at) {
@@ -83,15 +82,46 @@ static bool read_shape(const char *text, const bench_options *options, tool_exte
         at = end + (*end == ',' && end[1]);
         if (at == end && *end) break;
     }
-    bool good = !*at && *text;
-    if (good && family->complete) family->complete(options, out);
-    for (const char *name = family->extents; good && *name; name += strcspn(name, ",") + (name[strcspn(name, ",")] == ',')) {
+    return !*at && *text;
+}
+
+// Adds what the loss has and a shape may leave out; drops what other losses of the family have.
+static bool complete_shape(const bench_options *options, tool_extents *extents)
+{
+    if (options->family->complete) options->family->complete(options, extents);
+    bench_keep_extents(extents, options->loss);
+    bool good = true;
+    for (const char *name = options->family->extents; good && *name; name += strcspn(name, ",") + (name[strcspn(name, ",")] == ',')) {
         char one[32];
         snprintf(one, sizeof one, "%.*s", (int)strcspn(name, ","), name);
-        good = bench_extent(out, one) > 0;
+        good = bench_extent(extents, one) > 0 || !bench_has_extent(options->loss, one);
     }
-    if (!good) tool_error("--shape %s: write %s, each from 1 to 2147483647", text, family->shapes[1]);
     return good;
+}
+
+// The name of an extent that was given in vain: completing dropped it, or made another number of it.
+static const char *vain_extent(const tool_extents *given, const tool_extents *complete)
+{
+    for (uint32_t i = 0; i < given->count; i++)
+        if (bench_extent(complete, given->known[i].name) != given->known[i].value) return given->known[i].name;
+    return NULL;
+}
+
+static bool read_shape(const char *text, const bench_options *options, tool_extents *out)
+{
+    tool_extents given, typical;
+    char hint[96];
+    bool good = parse_shape(text, options->family, &given);
+    *out = given;
+    good = good && complete_shape(options, out);
+    const char *vain = good ? vain_extent(&given, out) : NULL;
+    if (good && !vain) return true;
+    parse_shape(options->family->shapes[1], options->family, &typical);
+    complete_shape(options, &typical);
+    bench_extents_text(&typical, hint);
+    if (vain) tool_error("--shape %s: %s takes no %s here; write %s", text, options->loss->name, vain, hint);
+    else tool_error("--shape %s: write %s, each from 1 to 2147483647", text, hint);
+    return false;
 }
 
 static bool read_number(const char *option, const char *text, double low, double high, double *out)
@@ -204,15 +234,17 @@ static int run_all(tool_session *session, bench_memory *memory, wane_device *dev
     return code;
 }
 
-// The file is the tool's to read: the library takes a text.
+// The file is the tool's to read: the library takes a text, and none at all as the wish for its own choices.
 static int read_tuning(tool_session *session, wane_device *device, const char *path)
 {
     static char record[1 << 16];
     FILE *file = fopen(path, "rb");
     size_t bytes = file ? fread(record, 1, sizeof record, file) : 0;
     if (!file || ferror(file)) tool_error("--tuning %s: %s", path, strerror(errno));
-    wane_status status = file && !ferror(file) ? wane_device_tune(device, record, bytes) : WANE_OK;
-    bool failed = !file || ferror(file);
+    bool failed = !file || ferror(file), empty = !failed && !bytes;
+    if (empty) tool_error("--tuning %s: is empty, not a tuning record; make it anew by wane-bench --tune", path);
+    failed = failed || empty;
+    wane_status status = failed ? WANE_OK : wane_device_tune(device, record, bytes);
     if (file) fclose(file);
     return failed ? TOOL_FAILED : status ? tool_report(session, status, path) : TOOL_OK;
 }
@@ -253,8 +285,10 @@ static bool read_shapes(const bench_options *options, char *const *texts, uint32
     for (uint32_t i = 0; i < count; i++)
         if (!read_shape(texts[i], options, &out->list[out->count++])) return false;
     const char *const *own = options->family->shapes;
-    for (uint32_t i = options->quick ? 0 : 1; !count && own[i] && out->count <= (options->quick ? 0 : SHAPES_MOST); i++)
-        if (!read_shape(own[i], options, &out->list[out->count++])) return false;
+    for (uint32_t i = options->quick ? 0 : 1; !count && own[i] && out->count < (options->quick ? 1 : SHAPES_MOST); i++) {
+        tool_extents *extents = &out->list[out->count++];
+        if (!parse_shape(own[i], options->family, extents) || !complete_shape(options, extents)) return false;
+    }
     return true;
 }
 
@@ -279,7 +313,9 @@ int main(int argc, char **argv)
     double threads = options.threads;
     tool_begin("wane-bench");
     bool good = true;
-    for (int c; good && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
+    const char *timing = NULL;
+    for (int c, at = 0; good && (c = getopt_long(argc, argv, "h", longs, &at)) != -1;) {
+        if (strchr("ostpjcuq", c)) timing = longs[at].name;
         switch (c) {
         case 'd': options.device = optarg; break;
         case 'o': good = read_op(optarg, &options); break;
@@ -300,6 +336,10 @@ int main(int argc, char **argv)
     }
     if (good && optind < argc) {
         tool_error("unexpected argument \"%s\"", argv[optind]);
+        good = false;
+    }
+    if (good && options.tune && timing) {
+        tool_error("--tune measures problems of its own, without --%s", timing);
         good = false;
     }
     if (!good || !find_family(&options) || !read_params(&options, params, param_count)

@@ -41,14 +41,14 @@ static int contest(tuner *t, const char *op, const tool_extents *extents, const 
     static double seconds[CANDIDATES][ROUNDS_MOST];
     set_op(t, op);
     int code = TOOL_OK;
-    uint32_t made = 0, rounds = 0, least = t->options.quick ? 3 : ROUNDS;
+    uint32_t made = 0, rounds = 0;
     for (; made < count && !code; made++) {
         code = tune_device(t, &candidates[made]);
         memset(&works[made], 0, sizeof works[made]);
         if (!code) code = bench_work_make(&works[made], t->session, t->memory, t->device, &t->options, extents);
     }
     double start = bench_now();
-    for (; !code && rounds < ROUNDS_MOST && (rounds < least || bench_now() - start < t->options.seconds * count); rounds++)
+    for (; !code && rounds < ROUNDS_MOST && (rounds < ROUNDS || bench_now() - start < t->options.seconds * count); rounds++)
         for (uint32_t i = 0; i < count && !code; i++) {
             uint32_t k = (i + rounds) % count;
             double begin = bench_now();
@@ -144,11 +144,12 @@ static int tune_slice(tuner *t, double products)
     return code ? code : tune_device(t, &t->best);
 }
 
-static int write_record(tuner *t, const char *path)
+// `file` is at its end, behind what it held before.
+static int write_record(tuner *t, FILE *file, const char *path)
 {
     char record[RECORD_BYTES];
     wane_tuning_write(t->device, &t->best, record, sizeof record);
-    FILE *file = fopen(path, "w");
+    file = freopen(path, "w", file);
     bool good = file && fputs(record, file) >= 0;
     if (file && fclose(file) != 0) good = false;
     if (!good) {
@@ -157,6 +158,17 @@ static int write_record(tuner *t, const char *path)
     }
     printf("%s:\n%s", path, record);
     return TOOL_OK;
+}
+
+static int measure(tuner *t)
+{
+    double rows = 0, products = 0;
+    int code = rate_of(t, "cross_entropy", 8192, 0, &rows);
+    if (!code) code = rate_of(t, "linear_cross_entropy", 1024, 256, &products);
+    if (!code) code = tune_dispatch(t, rows, products);
+    if (!code) code = tune_split(t);
+    if (!code) code = tune_slice(t, products);
+    return code;
 }
 
 int bench_tune(tool_session *session, bench_memory *memory, wane_device *device, const bench_options *options)
@@ -168,11 +180,14 @@ int bench_tune(tool_session *session, bench_memory *memory, wane_device *device,
     t.best = info.limits;
     t.options.param_count = 0;
     t.options.dtype = WANE_DTYPE_F32;
-    double rows = 0, products = 0;
-    int code = rate_of(&t, "cross_entropy", 8192, 0, &rows);
-    if (!code) code = rate_of(&t, "linear_cross_entropy", 1024, 256, &products);
-    if (!code) code = tune_dispatch(&t, rows, products);
-    if (!code) code = tune_split(&t);
-    if (!code) code = tune_slice(&t, products);
-    return code ? code : write_record(&t, options->tune);
+    // Whether it can be written shows before minutes of measuring; an older record in it stays until there is a new one.
+    FILE *file = fopen(options->tune, "a");
+    if (!file) {
+        tool_error("--tune %s: %s", options->tune, strerror(errno));
+        return TOOL_FAILED;
+    }
+    int code = measure(&t);
+    if (!code) return write_record(&t, file, options->tune);
+    fclose(file);
+    return code;
 }
