@@ -247,7 +247,7 @@ typedef enum wane_loss {
 //   counts nowhere, with value, ndcg and gradients 0. Where the output ndcg alone needs gains, a label outside of 0..30 is
 //   counted as bad and makes its group's ndcg 0, and nothing else changes. Nowhere count either the groups on both sides of a bad offset: negative, past the items, or
 //   below an earlier good one. Work grows with the sum of the squares of group sizes (ndcg alone: n log n), memory with items.
-//   Every operand, and the workspace of some 10 to 20 words an item, must fit max_window_bytes: else TOO_LARGE.
+//   Every operand, and the workspace (7 to 18 words an item), must fit max_window_bytes: else TOO_LARGE. See docs/ranking.md.
 typedef enum wane_role {
     WANE_ROLE_NONE = 0,
 #define WANE_ROLE(id, NAME, name) WANE_ROLE_##NAME = id,
