@@ -36,6 +36,16 @@
 #define softmax_wants           wane_softmax_wants
 #define softmax_whole_work      wane_softmax_whole_work
 
+// ---- loss/tile_linear.h ----
+#define linear_add_merge    wane_linear_add_merge
+#define linear_add_sweeps   wane_linear_add_sweeps
+#define linear_chunk_bytes  wane_linear_chunk_bytes
+#define linear_cut          wane_linear_cut
+#define linear_line         wane_linear_line
+#define linear_one_batch    wane_linear_one_batch
+#define linear_sweep_window wane_linear_sweep_window
+#define linear_sweeps_tiles wane_linear_sweeps_tiles
+
 // ---- loss/tile.h ----
 #define tile_add_gather  wane_tile_add_gather
 #define tile_add_product wane_tile_add_product
@@ -44,6 +54,8 @@
 #define tile_add_sums    wane_tile_add_sums
 #define tile_dense       wane_tile_dense
 #define tile_fits        wane_tile_fits
+#define tile_half        wane_tile_half
+#define tile_long        wane_tile_long
 #define tile_none        wane_tile_none
 #define tile_of          wane_tile_of
 #define tile_part        wane_tile_part

@@ -107,7 +107,8 @@ static void test_runs(void **state)
         }
     }
     assert_int_equal(atomic_load(&memory.blocks), blocks);
-    assert_true(resident() - before <= 4);
+    // a thread that first gets work after run 100 touches its stack then; 2000 runs that leak come to more
+    assert_true(resident() - before <= 32);
     wane_recorder_destroy(recorder);
     wane_executable_destroy(executable);
     test_problem_end(&p);
