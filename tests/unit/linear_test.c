@@ -1,37 +1,7 @@
 // linear_test.c - plans of linear heads: bad input is named before anything is written, and the budget chooses the plan.
-#include "support.h"
+#include "family_fixture.h"
 
 #include <stdlib.h>
-
-static test_log log_;
-static wane_context *context;
-static wane_device *cpu;
-static test_problem p;
-
-static int set_up(void **state)
-{
-    (void)state;
-    context = test_context(&log_, NULL, 1);
-    cpu = test_device(context, "cpu");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    wane_context_destroy(context);
-    return 0;
-}
-
-static wane_operand *add(wane_role role, wane_dtype dtype, uint32_t rank, int64_t a, int64_t b)
-{
-    wane_operand *o = &p.operands[p.desc.operand_count++];
-    memset(o, 0, sizeof *o);
-    o->struct_size = sizeof *o;
-    o->role = role;
-    o->tensor = (wane_tensor){.struct_size = sizeof(wane_tensor), .dtype = dtype, .rank = rank, .extents = {a, b}};
-    return o;
-}
 
 enum { X, W, Y, BIAS, LOSS, GX, GW, GB };
 static const int64_t rows = 300, cols = 5000, dim = 64;

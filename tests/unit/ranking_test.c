@@ -1,43 +1,15 @@
 // ranking_test.c - plans of ranking losses: what can be seen of bad input before anything runs is refused, and the log names
 // the operand; problems past a device's limits too.
-#include "support.h"
+#include "family_fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static test_log log_;
-static wane_context *context;
-static wane_device *cpu;
-static test_problem p;
 static wane_param_value params[6];
 
 enum { SCORES, LABELS, WEIGHT, OFFSETS, UPSTREAM, LOSS, GROUP_LOSS, GRAD, COUNT, NDCG };
 enum { GIVEN_SCORES, GIVEN_PAIRS, GIVEN_LOSS, GIVEN_GRAD };
 static const int64_t items = 100, groups = 7;
-
-static int set_up(void **state)
-{
-    (void)state;
-    context = test_context(&log_, NULL, 1);
-    cpu = test_device(context, "cpu");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    wane_context_destroy(context);
-    return 0;
-}
-
-static void add(wane_role role, wane_dtype dtype, int64_t first, int64_t second)
-{
-    wane_operand *o = &p.operands[p.desc.operand_count++];
-    memset(o, 0, sizeof *o);
-    o->struct_size = sizeof *o;
-    o->role = role;
-    o->tensor = (wane_tensor){.struct_size = sizeof(wane_tensor), .dtype = dtype, .rank = second ? 2 : 1, .extents = {first, second}};
-}
 
 static void set(wane_param param, double value)
 {
@@ -49,26 +21,26 @@ static void begin(void)
 {
     test_problem_begin(&p, context, WANE_LOSS_PAIRWISE_RANK, 1, 1);
     p.desc.param_count = 0;
-    add(WANE_ROLE_SCORES, WANE_DTYPE_F32, items, 0);
-    add(WANE_ROLE_LABELS, WANE_DTYPE_F32, items, 0);
-    add(WANE_ROLE_WEIGHT, WANE_DTYPE_F32, items, 0);
-    add(WANE_ROLE_OFFSETS, WANE_DTYPE_I32, groups + 1, 0);
-    add(WANE_ROLE_UPSTREAM, WANE_DTYPE_F32, 1, 0);
-    add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 0);
-    add(WANE_ROLE_GROUP_LOSS, WANE_DTYPE_F32, groups, 0);
-    add(WANE_ROLE_GRAD_SCORES, WANE_DTYPE_F32, items, 0);
-    add(WANE_ROLE_PAIR_COUNT, WANE_DTYPE_I64, 1, 0);
-    add(WANE_ROLE_NDCG, WANE_DTYPE_F32, groups, 0);
+    add(WANE_ROLE_SCORES, WANE_DTYPE_F32, 1, items, 0);
+    add(WANE_ROLE_LABELS, WANE_DTYPE_F32, 1, items, 0);
+    add(WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, items, 0);
+    add(WANE_ROLE_OFFSETS, WANE_DTYPE_I32, 1, groups + 1, 0);
+    add(WANE_ROLE_UPSTREAM, WANE_DTYPE_F32, 1, 1, 0);
+    add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 1, 0);
+    add(WANE_ROLE_GROUP_LOSS, WANE_DTYPE_F32, 1, groups, 0);
+    add(WANE_ROLE_GRAD_SCORES, WANE_DTYPE_F32, 1, items, 0);
+    add(WANE_ROLE_PAIR_COUNT, WANE_DTYPE_I64, 1, 1, 0);
+    add(WANE_ROLE_NDCG, WANE_DTYPE_F32, 1, groups, 0);
 }
 
 static void begin_given(wane_loss loss)
 {
     test_problem_begin(&p, context, loss, 1, 1);
     p.desc.param_count = 0;
-    add(WANE_ROLE_SCORES, WANE_DTYPE_F32, items, 0);
-    add(WANE_ROLE_PAIRS, WANE_DTYPE_I64, 30, 2);
-    add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 0);
-    add(WANE_ROLE_GRAD_SCORES, WANE_DTYPE_F32, items, 0);
+    add(WANE_ROLE_SCORES, WANE_DTYPE_F32, 1, items, 0);
+    add(WANE_ROLE_PAIRS, WANE_DTYPE_I64, 2, 30, 2);
+    add(WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 1, 0);
+    add(WANE_ROLE_GRAD_SCORES, WANE_DTYPE_F32, 1, items, 0);
 }
 
 static wane_status plan(void)
