@@ -1,4 +1,4 @@
-// peer.c - a loss on arrays of another program: what tools/bench-peers calls through ctypes. Operands are dense, roles and
+// peer.c - a loss on arrays of another program: what tools/bench/peer.py calls. Operands are dense, roles and
 // parameters given by name.
 #include "wane/wane.h"
 
