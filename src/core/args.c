@@ -115,12 +115,17 @@ static bool same_memory(const span *a, const span *b)
     return a->host == b->host && a->key == b->key && a->native == b->native;
 }
 
+// The gradient of role R is called grad_R.
+static bool is_gradient_of(const span *a, const span *b)
+{
+    size_t length = strlen("grad_");
+    return strncmp(a->name, "grad_", length) == 0 && strcmp(a->name + length, b->name) == 0;
+}
+
 // A gradient in place lies over one input, on the very same bytes.
 static bool lies_over(const span *a, const span *b)
 {
-    // the gradient of role R is called grad_R
-    return a->in_place && !b->written && strcmp(a->name + strlen("grad_"), b->name) == 0 && same_memory(a, b)
-        && a->begin == b->begin && a->end == b->end;
+    return a->in_place && !b->written && is_gradient_of(a, b) && same_memory(a, b) && a->begin == b->begin && a->end == b->end;
 }
 
 static wane_status check_in_place(wane_context *context, const span *spans, uint32_t count)
@@ -137,9 +142,8 @@ static wane_status check_in_place(wane_context *context, const span *spans, uint
 
 static wane_status overlap(wane_context *context, const span *output, const span *other)
 {
-    bool own = strncmp(output->name, "grad_", strlen("grad_")) == 0 && strcmp(output->name + strlen("grad_"), other->name) == 0;
     return wane_fail(context, WANE_ERROR_OVERLAP, output->name, "is written and shares bytes with %s%s", other->name,
-                     own ? "; WANE_OPERAND_IN_PLACE in the plan puts a gradient over its tensor" : "");
+                     is_gradient_of(output, other) ? "; WANE_OPERAND_IN_PLACE in the plan puts a gradient over its tensor" : "");
 }
 
 // An output must share bytes with nothing, as far as the reach of the views tells.

@@ -218,6 +218,11 @@ wane_device *wane_device_at(wane_context *context, uint32_t index)
     return device;
 }
 
+static bool begins(const char *name, size_t length, const wane_backend *backend)
+{
+    return strlen(backend->name) == length && strncmp(name, backend->name, length) == 0;
+}
+
 // The devices of the backend that the name begins with are those that a user may have meant.
 static wane_status unknown(wane_context *context, const char *name, size_t length)
 {
@@ -225,7 +230,7 @@ static wane_status unknown(wane_context *context, const char *name, size_t lengt
     size_t used = 0;
     for (uint32_t i = 0; i < context->device_count; i++) {
         const wane_device *device = context->devices[i];
-        if (strlen(device->backend->name) != length || strncmp(device->backend->name, name, length) != 0) continue;
+        if (!begins(name, length, device->backend)) continue;
         if (used < sizeof near) used += (size_t)snprintf(near + used, sizeof near - used, "%s%s", used ? ", " : "one of ", device->id);
     }
     return wane_fail(context, WANE_ERROR_NO_DEVICE, "device", "no device is called \"%s\": use auto, cpu, vulkan, opencl, or %s",
@@ -238,7 +243,7 @@ static wane_status by_name(wane_context *context, const char *name, wane_device 
     size_t length = strcspn(name, ":");
     for (uint32_t b = 0; wane_backends[b]; b++) {
         const wane_backend *backend = wane_backends[b];
-        if (strlen(backend->name) != length || strncmp(name, backend->name, length) != 0) continue;
+        if (!begins(name, length, backend)) continue;
         if (!(context->desc.backends & backend->bit)) break;
         wane_status status = discover(context, b);
         if (status) return status;

@@ -32,11 +32,12 @@ static wane_status read_params(wane_plan *plan, const wane_loss_desc *desc)
             return wane_fail(context, WANE_ERROR_STRUCT, info->name, "reserved members must be 0");
         if (plan->given[info->param])
             return wane_fail(context, WANE_ERROR_DUPLICATE, info->name, "is given twice");
-        if (info->kind == WANE_KIND_CHOICE && !(value->value >= info->lowest && value->value <= info->highest))
+        bool low = info->lowest_excluded ? !(value->value > info->lowest) : !(value->value >= info->lowest);
+        bool outside = low || !(value->value <= info->highest);
+        if (outside && info->kind == WANE_KIND_CHOICE)
             return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g: it counts in %s from 0, up to %g here", value->value,
                              info->choices, info->highest);
-        bool low = info->lowest_excluded ? !(value->value > info->lowest) : !(value->value >= info->lowest);
-        if (low || !(value->value <= info->highest))
+        if (outside)
             return wane_fail(context, WANE_ERROR_PARAM_RANGE, info->name, "is %g, outside %c%g, %g]", value->value,
                              info->lowest_excluded ? '(' : '[', info->lowest, info->highest);
         if (info->kind != WANE_KIND_REAL && value->value != (double)(int64_t)value->value)
