@@ -2,35 +2,16 @@
 #ifndef WANE_TESTS_UNIT_PLAN_FIXTURE_H
 #define WANE_TESTS_UNIT_PLAN_FIXTURE_H
 
-#include "support.h"
+#include "cpu_fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { ROWS = 4, COLS = 6 };
 
-typedef struct fixture {
-    test_log log;
-    wane_context *context;
-    wane_device *cpu;
-    test_problem p;
-} fixture;
-
 static int set_up(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    f->context = test_context(&f->log, NULL, 1);
-    f->cpu = test_device(f->context, "cpu");
+    fixture *f = make_fixture(state, 1);
     test_problem_begin(&f->p, f->context, WANE_LOSS_CROSS_ENTROPY, ROWS, COLS);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    wane_context_destroy(f->context);
-    free(f);
     return 0;
 }
 

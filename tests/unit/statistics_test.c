@@ -1,31 +1,13 @@
 // statistics_test.c - the public planes: layout, what a problem needs, merging shards of a row, backward from them.
-#include "support.h"
+#include "cpu_fixture.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-typedef struct fixture {
-    test_log log;
-    wane_context *context;
-    wane_device *cpu;
-} fixture;
 
 static int set_up(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    f->context = test_context(&f->log, NULL, 2);
-    f->cpu = test_device(f->context, "cpu");
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    wane_context_destroy(f->context);
-    free(f);
+    make_fixture(state, 2);
     return 0;
 }
 

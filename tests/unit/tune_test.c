@@ -1,32 +1,12 @@
 // tune_test.c - tuning records: what was written comes back, what is damaged or foreign is refused with nothing of it taken,
 // and plans are made by it.
-#include "support.h"
-
-#include <stdlib.h>
+#include "cpu_fixture.h"
 
 enum { MOST = 2048 };
 
-typedef struct fixture {
-    test_log log;
-    wane_context *context;
-    wane_device *cpu;
-    test_problem p;
-} fixture;
-
 static int set_up(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    f->context = test_context(&f->log, NULL, 1);
-    f->cpu = test_device(f->context, "cpu");
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    wane_context_destroy(f->context);
-    free(f);
+    make_fixture(state, 1);
     return 0;
 }
 
