@@ -10,8 +10,17 @@
 #define POOL_B 1088u                       // TILE_DEPTH * POOL_STEP
 #define CELL_ROW(v, r) ((v) / LANES_ACROSS * LANE_ROWS + (r))
 #define CELL_COL(v, c) ((v) % LANES_ACROSS * 4u + ((c) & 3u) + ((c) >> 2u) * 4u * LANES_ACROSS)
+#define TYPE_OF_A (K_C(types) & 15u)
 #define TYPE_OF_B ((K_C(types) >> TILE_SHIFT_B) & 15u)
 #define TYPE_OF_BIAS ((K_C(types) >> TILE_SHIFT_BIAS) & 15u)
+
+K_FN float load_a(K_CTX K_INDEX at)
+{
+    uint word = 0u;
+    if (TYPE_OF_A == TYPE_F32) word = K_LD(a, at);
+    else word = half_to_word(TYPE_OF_A, K_LDH(a, at));
+    return K_FLT(word);
+}
 
 K_FN float load_b(K_CTX K_INDEX at)
 {

@@ -14,15 +14,6 @@
 
 #include "tile_lanes.h"
 
-#define TYPE_OF_A (K_C(types) & 15u)
-K_FN float load_a(K_CTX K_INDEX at)
-{
-    uint word = 0u;
-    if (TYPE_OF_A == TYPE_F32) word = K_LD(a, at);
-    else word = half_to_word(TYPE_OF_A, K_LDH(a, at));
-    return K_FLT(word);
-}
-
 // All loads first, so that their times in flight overlap; 0 past the ends.
 K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0, uint rows, uint k0, uint depth)
 {

@@ -14,16 +14,11 @@
 
 #include "tile_lanes.h"
 
-#define TYPE_OF_A (K_C(types) & 15u)
-K_FN float load_a(K_CTX uint row, uint k)
+K_FN float load_row(K_CTX uint row, uint k)
 {
     uint from = row;
     if ((K_C(row_options) & OPTION_ORDERED) != 0u) from = K_LD(work, plane_at(K_PASS PLANE_ORDER, K_W(first) + row));
-    K_INDEX at = K_STEP(from, K_P(a_row)) + K_STEP(k, K_P(a_depth));
-    uint word = 0u;
-    if (TYPE_OF_A == TYPE_F32) word = K_LD(a, at);
-    else word = half_to_word(TYPE_OF_A, K_LDH(a, at));
-    return K_FLT(word);
+    return load_a(K_PASS K_STEP(from, K_P(a_row)) + K_STEP(k, K_P(a_depth)));
 }
 
 // 16 steps of depth of the tile's rows of a, which lie anywhere; 0 past the ends.
@@ -36,7 +31,7 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
             uint row = row0 + FETCH_ROW(by_depth, v, f);
             uint k = k0 + FETCH_DEPTH(by_depth, v, f);
             x[s * LANE_FETCHES + f] = 0.0f;
-            if (row < rows && k < depth && v < VIRTUAL_LANES) x[s * LANE_FETCHES + f] = load_a(K_PASS row, k);
+            if (row < rows && k < depth && v < VIRTUAL_LANES) x[s * LANE_FETCHES + f] = load_row(K_PASS row, k);
         }
     }
 }
