@@ -180,6 +180,8 @@ int eval_describe(const wane_loss_info *loss, bool json)
         printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
     if (has_shape(loss, "reduced=groups"))
         printf("  [reduced=groups] is [groups] for the reduction none, else a scalar; groups is 1 without offsets.\n");
+    if (has_shape(loss, "total=cols"))
+        printf("  [total=cols] is [total_cols] where that parameter is given, else [cols].\n");
     if (has_shape(loss, "planes"))
         printf("  [planes] follows from the loss and its parameters; what was saved with the same ones fits.\n");
     printf("\nParameters (--param NAME=VALUE)\n");

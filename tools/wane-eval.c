@@ -248,9 +248,7 @@ static int shape_outputs(tool_session *session, eval_problem *problem)
 {
     tool_extents extents;
     memset(&extents, 0, sizeof extents);
-    double reduction = tool_param_value(problem->loss, WANE_PARAM_REDUCTION, problem->params, problem->param_count,
-                                        WANE_REDUCTION_MEAN);
-    extents.reduced_is_rows = reduction == WANE_REDUCTION_NONE;
+    tool_extents_start(&extents, problem->loss, problem->params, problem->param_count);
     eval_operand *statistics = find_operand(problem, WANE_ROLE_STATISTICS);
     uint32_t mask = problem->statistics_mask;
     if (statistics && statistics->output && !mask) {

@@ -138,7 +138,7 @@ static wane_status read_tensor(wane_context *context, const wane_tensor *tensor,
     return check_strides(context, o);
 }
 
-// "A|B" is A for index types and B for others; "reduced" depends on the reduction.
+// "A|B" is A for index types and B for others; "reduced" depends on the reduction, "total=A" on total_cols.
 static void decide_shape(const wane_plan *plan, wane_plan_operand *o)
 {
     const char *shape = o->role->shape, *other = strchr(shape, '|');
@@ -146,6 +146,8 @@ static void decide_shape(const wane_plan *plan, wane_plan_operand *o)
     if (strncmp(shape, "reduced", 7) == 0) {
         bool each = plan->params[WANE_PARAM_REDUCTION] == WANE_REDUCTION_NONE;
         shape = !each ? "1" : shape[7] ? shape + 8 : "rows";
+    } else if (strncmp(shape, "total=", 6) == 0) {
+        shape = plan->params[WANE_PARAM_TOTAL_COLS] > 0 ? "total_cols" : shape + 6;
     }
     snprintf(o->shape, sizeof o->shape, "%.*s", (int)strcspn(shape, "|"), shape);
 }
@@ -211,8 +213,7 @@ static wane_status match_extent(wane_plan *plan, named_extent *known, uint32_t *
     }
     if (name[0] >= '0' && name[0] <= '9') want = name[0] - '0';
     else if (strcmp(name, "planes") == 0) want = wane_statistics_plane_count(plan->statistics_mask);
-    // class weights are looked up by target, so each shard of a split vocabulary is given those of all columns
-    else if (o->role->role == WANE_ROLE_WEIGHT && plan->params[WANE_PARAM_TOTAL_COLS] > 0) want = (int64_t)plan->params[WANE_PARAM_TOTAL_COLS];
+    else if (strcmp(name, "total_cols") == 0) want = (int64_t)plan->params[WANE_PARAM_TOTAL_COLS];
     if (want >= 0 && value != want)
         return wane_fail(plan->context, WANE_ERROR_EXTENT, o->role->name, "extent %u is %lld and must be %lld", d,
                          (long long)value, (long long)want);

@@ -193,6 +193,9 @@ static int64_t value_of(const extents *bound, const oracle_problem *problem, con
         const char *rows = name[name_length(name)] == '=' ? name + name_length(name) + 1 : "rows";
         return none ? value_of(bound, problem, rows) : 1;
     }
+    if (same_name(name, "total")) {   // the oracle takes whole problems: "total=cols" is cols
+        return value_of(bound, problem, name + name_length(name) + 1);
+    }
     if (same_name(name, "groups") && problem->in[ORACLE_ROLE_OFFSETS].data == NULL) {
         return 1 + part_more(name);
     }

@@ -321,6 +321,28 @@ static void test_files(void **state)
     assert_int_equal(command_count("tmp"), 0);
 }
 
+// A shard of a split vocabulary: class weights are those of all columns, and say nothing of how many this call has.
+static void test_shard(void **state)
+{
+    (void)state;
+    const float input[6] = {1, 0, 0, 1, 1, 1}, head[8] = {1, 2, 3, 4, 5, 6, 7, 8}, weight[10] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    command_save("input.npy", WANE_DTYPE_F32, 2, (const int64_t[]){3, 2}, input);
+    command_save("head.npy", WANE_DTYPE_F32, 2, (const int64_t[]){4, 2}, head);
+    command_save("weight.npy", WANE_DTYPE_F32, 1, (const int64_t[]){10}, weight);
+    const char *shard = EVAL "linear_cross_entropy --device cpu --param total_cols=10 --in weight=weight.npy --in input=input.npy "
+                             "--in linear_weight=head.npy --in target=target.npy ";
+    assert_int_equal(command_run("%s --out statistics=shard.npy", shard), 0);
+    assert_int_equal(command_run("%s --in statistics=shard.npy --out grad_linear_weight=gradhead.npy", shard), 0);
+    tool_array a;
+    command_load("gradhead.npy", &a);
+    assert_int_equal(a.rank, 2);
+    assert_int_equal(a.extents[0], 4);
+    assert_int_equal(a.extents[1], 2);
+    tool_array_free(&a);
+    assert_int_equal(command_run(EVAL "--describe linear_cross_entropy"), 0);
+    assert_printed("[total=cols] is [total_cols] where that parameter is given");
+}
+
 static void test_plan(void **state)
 {
     (void)state;
@@ -390,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_accumulate),   cmocka_unit_test(test_data_faults),  cmocka_unit_test(test_empty),
         cmocka_unit_test(test_half_input),   cmocka_unit_test(test_class_axis),   cmocka_unit_test(test_files),
         cmocka_unit_test(test_plan),         cmocka_unit_test(test_registry),     cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

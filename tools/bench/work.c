@@ -293,8 +293,7 @@ int bench_work_make(bench_work *work, tool_session *session, bench_memory *memor
     work->is_cpu = strcmp(tool_device_info(device).backend, "cpu") == 0;
     work->extents = *extents;
     bench_keep_extents(&work->extents, options->loss);
-    work->extents.reduced_is_rows = tool_param_value(options->loss, WANE_PARAM_REDUCTION, options->params, options->param_count,
-                                                     WANE_REDUCTION_MEAN) == WANE_REDUCTION_NONE;
+    tool_extents_start(&work->extents, options->loss, options->params, options->param_count);
     wane_status status = planes_of(work, &work->extents.planes);
     if (status) return tool_report(session, status, NULL);
     int code = make_tensors(work);

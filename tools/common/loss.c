@@ -177,6 +177,14 @@ static bool find_extent(const tool_extents *extents, const char *name, int64_t *
     return false;
 }
 
+void tool_extents_start(tool_extents *extents, const wane_loss_info *loss, const wane_param_value *params, uint32_t count)
+{
+    double reduction = tool_param_value(loss, WANE_PARAM_REDUCTION, params, count, WANE_REDUCTION_MEAN);
+    double total = tool_param_value(loss, WANE_PARAM_TOTAL_COLS, params, count, 0);
+    extents->reduced_is_rows = reduction == WANE_REDUCTION_NONE;
+    extents->total_cols = total > 0 && total < 0x1p62 ? (int64_t)total : 0;
+}
+
 void tool_extents_learn(tool_extents *extents, const char *shape, const tool_array *array)
 {
     char name[32];
@@ -189,7 +197,7 @@ void tool_extents_learn(tool_extents *extents, const char *shape, const tool_arr
     bool matrix = strcmp(shape, "rows,cols") == 0;
     for (; d < array->rank && next_name(&shape, name); d++) {
         int64_t more = take_more(name);
-        if (is_number(name) || strcmp(name, "planes") == 0 || find_extent(extents, name, &value)) continue;
+        if (is_number(name) || strchr(name, '=') || strcmp(name, "planes") == 0 || find_extent(extents, name, &value)) continue;
         if (extents->count == sizeof extents->known / sizeof extents->known[0]) return;
         memcpy(extents->known[extents->count].name, name, sizeof name);
         extents->known[extents->count++].value = array->extents[d] > more ? array->extents[d] - more : 0;
@@ -211,6 +219,8 @@ bool tool_extents_shape(const tool_extents *extents, const char *shape, int dtyp
         int64_t more = take_more(name);
         if (is_number(name)) values[rank] = strtoll(name, NULL, 10);
         else if (strcmp(name, "planes") == 0) values[rank] = extents->planes;
+        else if (strncmp(name, "total=", 6) == 0 && extents->total_cols) values[rank] = extents->total_cols;
+        else if (strncmp(name, "total=", 6) == 0) find_extent(extents, name + 6, &values[rank]);
         else find_extent(extents, name, &values[rank]);
         values[rank] += more;
         of_rows = of_rows || strcmp(name, "rows") == 0;

@@ -33,8 +33,11 @@ typedef struct tool_extents {
     int64_t extra[TOOL_MAX_RANK];           // rows has them too, at its end
     uint32_t planes;                        // of `statistics`, see wane_statistics_plane_count
     bool reduced_is_rows;                   // reduction none
+    int64_t total_cols;                     // of a vocabulary that is split over calls, 0: it is not
 } tool_extents;
 
+// What parameters say of shapes: to be called first.
+void tool_extents_start(tool_extents *extents, const wane_loss_info *loss, const wane_param_value *params, uint32_t count);
 // Learns the names of a role's shape text from an array. What is known already stays; a wrong rank is left to the
 // library.
 void tool_extents_learn(tool_extents *extents, const char *shape, const tool_array *array);

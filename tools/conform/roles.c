@@ -62,8 +62,9 @@ double conform_param(const conform_case *c, wane_param param, double absent)
 static int64_t extent(const conform_case *c, const char *name, size_t length, uint32_t planes)
 {
     bool whole = conform_param(c, WANE_PARAM_REDUCTION, WANE_REDUCTION_NONE) == WANE_REDUCTION_NONE;
+    double total = conform_param(c, WANE_PARAM_TOTAL_COLS, 0);
     const struct { const char *name; int64_t extent; } extents[] = {
-        {"rows", c->rows}, {"cols", c->cols}, {"dim", c->dim}, {"groups", c->groups}, {"pairs", c->pairs},
+        {"rows", c->rows}, {"cols", c->cols}, {"total=cols", total > 0 ? (int64_t)total : c->cols}, {"dim", c->dim}, {"groups", c->groups}, {"pairs", c->pairs},
         {"planes", planes}, {"reduced", whole ? c->rows : 1}};
     for (size_t i = 0; i < sizeof extents / sizeof extents[0]; i++)
         if (strlen(extents[i].name) == length && strncmp(name, extents[i].name, length) == 0) return extents[i].extent;
