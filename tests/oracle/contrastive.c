@@ -40,6 +40,11 @@ typedef struct contrast {
     bool *not_number;                      // [a.rows]: a similarity of the row is NaN or +inf
 } contrast;
 
+// What a flushed probability does to a slope, and a flushed slope.
+static double flush(double factor) {
+    return factor == 0 ? 0 : ORACLE_FLUSH * (1 + fabs(factor));
+}
+
 static double growth(int64_t terms) {
     return 2 + sqrt((double)terms) / 8;
 }
@@ -151,7 +156,7 @@ static void solve_line(contrast *c, int64_t at, int64_t step, int64_t length, in
     double odds = sum > 0 ? (top - own) + (double)logl(sum) : -INFINITY;
     double others = sum > 0 ? sigmoid(odds) : 0, loss = sum > 0 ? softplus(odds) : 0;
     *value = broken ? NAN : loss * c->weight;
-    *value_error = 4 * loss + others * (4 + 2 * log1p((double)length) + 2 * worst);
+    *value_error = 4 * loss + others * (4 + 2 * log1p((double)length) + 2 * worst) + (sum > 0 ? ORACLE_FLUSH : 0);
     *value_error *= c->weight;
     double rough = 8 + 2 * worst + 2 * log1p((double)length);
     for (int64_t k = 0; k < length; k++) {
@@ -161,7 +166,7 @@ static void solve_line(contrast *c, int64_t at, int64_t step, int64_t length, in
         }
         double p = k == partner ? -others : isfinite(c->z[cell]) ? (double)expl((long double)c->z[cell] - (long double)top) / (double)sum * others : 0;
         c->g[cell] += broken ? NAN : f * p;
-        c->e[cell] += broken ? 0 : fabs(f * p) * rough;
+        c->e[cell] += broken || p == 0 ? 0 : fabs(f * p) * rough + flush(f);
     }
 }
 
@@ -173,9 +178,9 @@ static void solve_pairs(contrast *c, int64_t row) {
         bool broken = isnan(c->z[at]) || c->z[at] == INFINITY;
         double value = broken ? NAN : softplus(x), slope = broken ? NAN : -y * f * sigmoid(x);
         sum += value;
-        error += isfinite(value) ? (5 + growth(c->b.rows)) * value + sigmoid(x) * c->d[at] : 0;
+        error += isfinite(value) ? (5 + growth(c->b.rows)) * value + sigmoid(x) * c->d[at] + ORACLE_FLUSH : 0;
         c->g[at] = slope;
-        c->e[at] = isfinite(slope) ? fabs(slope) * (8 + c->d[at]) : 0;
+        c->e[at] = isfinite(slope) ? fabs(slope) * (8 + c->d[at]) + flush(f) : 0;
     }
     c->value[row] = sum;
     c->value_error[row] = error;

@@ -23,7 +23,7 @@ static double add_direction(const whole_row *row, whole_result *result, bool swa
             double ahead = -a->log[j];
             sum += (long double)b->p[j] * (long double)ahead;
             sum_scale += (long double)(b->p[j] * (ahead * (b->p_error[j] + 6 + row->growth) + a->below_error[j]) +
-                                       WHOLE_FLUSH * ahead);
+                                       ORACLE_FLUSH * ahead);
         }
     }
     double value = (double)sum;
@@ -33,7 +33,7 @@ static double add_direction(const whole_row *row, whole_result *result, bool swa
             double ahead = -a->log[j], error = a->below_error[j] + a->sum_error + 4 * a->log_sum;
             by[j] += b->p[j] * (ahead - value);
             by_scale[j] += b->p[j] * ((ahead + value) * (b->p_error[j] + 6) + error + *scale) +
-                           WHOLE_FLUSH * (1 + ahead + value);
+                           ORACLE_FLUSH * (1 + ahead + value);
         }
     }
     return value;

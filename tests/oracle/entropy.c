@@ -17,7 +17,7 @@ static bool link(const whole_row *row, whole_result *result) {
         if (x->p[j] > 0) {
             mean += (long double)x->p[j] * (long double)x->below[j];
             mean_error += (long double)(x->p[j] * (fabs(x->below[j]) * (x->p_error[j] + 4 + row->growth) + x->below_error[j]) +
-                                        WHOLE_FLUSH * fabs(x->below[j]));
+                                        ORACLE_FLUSH * fabs(x->below[j]));
             sum -= (long double)x->p[j] * (long double)x->log[j];
             scale += (long double)(x->p[j] * (1 - x->log[j]) * (2 + x->p_error[j]));
         }
@@ -30,7 +30,7 @@ static bool link(const whole_row *row, whole_result *result) {
             result->by_x[j] = -x->p[j] * apart;
             result->by_x_scale[j] = x->p[j] * ((fabs(x->below[j]) + fabs((double)mean)) * (x->p_error[j] + 4) +
                                                x->below_error[j] + (double)mean_error) +
-                                    WHOLE_FLUSH * (1 + fabs(x->below[j]) + fabs((double)mean));
+                                    ORACLE_FLUSH * (1 + fabs(x->below[j]) + fabs((double)mean));
         }
     }
     return true;

@@ -33,7 +33,7 @@ static divergence measure(const whole_row *row, const whole_side *a, const whole
                     : (long double)p - (long double)q * (1 + (long double)r);
         sum += part;
         scale += part * (long double)(b->p_error[j] + 10 + row->growth) +
-                 (long double)(fabs(p - q) * own + WHOLE_FLUSH * (2 + fabs(r)));
+                 (long double)(fabs(p - q) * own + ORACLE_FLUSH * (2 + fabs(r)));
         if (r > 0.4) {   // there the exponential may be taken as p itself
             scale += (long double)(p * (a->p_error[j] + 4) + q * (1 + r) * (b->p_error[j] + 4) + q * own + p * common);
         }
@@ -57,7 +57,7 @@ static void add_weighing(const whole_row *row, whole_result *result, bool swappe
         r = swapped ? -r : r;
         by[j] += factor * p * (r - d.value);
         scale[j] += factor * (p * ((fabs(r) + d.value) * (a->p_error[j] + 6) + own + common + d.scale) +
-                              WHOLE_FLUSH * (1 + fabs(r) + d.value));
+                              ORACLE_FLUSH * (1 + fabs(r) + d.value));
     }
 }
 

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+// A subnormal f32 may be flushed: what is multiplied afterwards is off by so much times the factor, in units of 2^-24.
+#define ORACLE_FLUSH 0x1p-102
+
 enum { ORACLE_ROLES = 64, ORACLE_PARAMS = 64 };   // indexed by the ids of losses.def
 
 // A dense row-major array of doubles. Integers (targets, counts) are exact up to 2^53. data == NULL: absent, so an

@@ -43,6 +43,6 @@ void pair_add_difference(const whole_row *row, whole_result *result, bool swappe
             error = fabs(apart) * (upper_error + 6) + fmin(a->p[j], b->p[j]) * (own + common);
         }
         by[j] += factor * apart;
-        scale[j] += fabs(factor) * (error + 4 * WHOLE_FLUSH);
+        scale[j] += fabs(factor) * (error + 4 * ORACLE_FLUSH);
     }
 }

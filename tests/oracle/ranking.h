@@ -18,7 +18,7 @@ pair_value ranking_link(const double *param, int link, double a, double b);
 #define RANKING_SUM_ERROR 6.0
 
 // Half a unit in the last place of the smallest normal f32, in eps: what may be flushed to 0.
-#define RANKING_TINY 0x1p-101
+#define RANKING_TINY (2 * ORACLE_FLUSH)
 
 // Which groups the offsets make. An offset is bad where it is no index of 0..items, or below an earlier one that is; the
 // groups on both sides of a bad one are.

@@ -151,7 +151,7 @@ static void put_gradient(const whole_batch *batch, int64_t row, int role, const 
         double slope = slope_of(batch, side->z[j], &error);
         scale = slope * (scale + fabs(sum) * error);
         if (isfinite(side->z[j])) {
-            scale += WHOLE_FLUSH * (1 + fmax(slope, 1 / batch->temperature) *
+            scale += ORACLE_FLUSH * (1 + fmax(slope, 1 / batch->temperature) *
                                       (fabs(factor) * (4 + fabs(slope_lse)) + fabs(through)));
         }
         double value = fabs(sum * slope) > (double)FLT_MAX ? copysign((double)FLT_MAX, sum) : sum * slope;
@@ -209,8 +209,8 @@ static double solve_row(whole_batch *batch, int64_t row, double status[8], doubl
     double lse_scale = fabs(x->lse) + fabs(x->top_x) * (batch->softcap > 0 ? 4 : 1) + x->log_sum + 1 + x->sum_error;
     double value = within_f32(result->value) + within_f32(batch->z_loss * x->lse * x->lse);
     value = row_weight == 0 ? 0 : within_f32(row_weight * value);
-    *scale = fabs(row_weight) * (result->value_scale + 2 * batch->z_loss * fabs(x->lse) * (fabs(x->lse) + lse_scale) + WHOLE_FLUSH) +
-             2 * fabs(value) + WHOLE_FLUSH;
+    *scale = fabs(row_weight) * (result->value_scale + 2 * batch->z_loss * fabs(x->lse) * (fabs(x->lse) + lse_scale) + ORACLE_FLUSH) +
+             2 * fabs(value) + ORACLE_FLUSH;
     return value;
 }
 

@@ -8,9 +8,6 @@
 
 #include "oracle.h"
 
-// A subnormal f32 may be flushed: what is multiplied afterwards is off by so much times the factor.
-#define WHOLE_FLUSH 0x1p-102
-
 // A row of one tensor. Where a logit is -inf: log is -inf, p and both errors are 0.
 typedef struct whole_side {
     const double *z;       // as given

@@ -365,7 +365,7 @@ static void make_random(conform_maker *m, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         conform_random random = {.state = m->seed * 1000003 + (uint64_t)m->loss->loss * 7919 + i};
         char prefix[32];
-        int64_t items = 1 + (int64_t)conform_below(&random, conform_below(&random, 2) ? 40 : 900);
+        int64_t items = 2 + (int64_t)conform_below(&random, conform_below(&random, 2) ? 40 : 900);
         start(m, items, 1 + (int64_t)conform_below(&random, (uint64_t)items / 2 + 2));
         if (conform_below(&random, 2)) give_all(m);
         conform_set_reduction(m, (uint32_t)conform_next(&random) % 4);
