@@ -3,7 +3,7 @@
 #
 # Texts are handled as single strings, never as lists, and cut with string(FIND) and string(SUBSTRING): semicolons,
 # brackets and backslashes pass unharmed. Lines of comment alone become empty lines; #line directives and kept line
-# counts make a driver's messages name the true file and line.
+# counts make a driver's messages name the true file and line (but for core/kernels.def, which is cut).
 cmake_minimum_required(VERSION 3.16)
 string(REPLACE "|" ";" DIRS "${DIRS}")
 string(REPLACE "|" ";" ROOTS "${ROOTS}")
@@ -61,6 +61,19 @@ function(phase_of path text phase split)
     endif()
 endfunction()
 
+# Of core/kernels.def what is of the kernel's family, the first word of its name: the rest would be half of all text.
+function(keep_family text out)
+    string(REGEX REPLACE "_.*" "" family "${NAME}")
+    string(TOUPPER "${family}" family)
+    string(REPLACE "\\\n" "\r" text "${text}")
+    string(REPLACE "\n#define ${family}_" "\n@define ${family}_" text "${text}")
+    string(REGEX REPLACE "\n(#define|WANE_KERNEL)[^\n]*" "" text "${text}")
+    string(REPLACE "\n@define" "\n#define" text "${text}")
+    string(REPLACE "\r" "\\\n" text "${text}")
+    string(REGEX REPLACE "\n\n+" "\n" text "${text}")
+    set(${out} "${text}" PARENT_SCOPE)
+endfunction()
+
 function(flatten path depth out)
     if(depth GREATER 16)
         message(FATAL_ERROR "${path}: includes itself")
@@ -68,6 +81,9 @@ function(flatten path depth out)
     file(READ "${path}" text)
     string(REPLACE "\r" "" text "${text}")
     string(REGEX REPLACE "\n[ \t]*//[^\n]*" "\n" text "\n${text}")     # so that every line follows a line break
+    if(path MATCHES "/core/kernels\\.def$")
+        keep_family("${text}" text)
+    endif()
     shown_name("${path}" shown)
     get_filename_component(directory "${path}" DIRECTORY)
     set(result "#line 1 \"${shown}\"")
