@@ -174,8 +174,8 @@ void conform_add_named(conform_maker *m, const char *prefix)
     if (m->family->mend) m->family->mend(m);
     make_name(m, prefix, m->c.name);
     if (m->filter && !conform_glob(m->filter, m->c.name)) return;
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->cases[i].name, m->c.name) == 0) return;
+    for (size_t i = list->count; i > 0 && list->cases[i - 1].loss == m->loss; i--)     // a name begins with its loss
+        if (strcmp(list->cases[i - 1].name, m->c.name) == 0) return;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 256;
         conform_case *cases = realloc(list->cases, capacity * sizeof *cases);

@@ -284,7 +284,7 @@ typedef struct conform_report {
     const conform_list *list;
     const conform_lists *lists;
     conform_result **waiting;               // of cases that ended before one that stands in front of them
-    size_t next, ended;
+    size_t next, ended, failed;             // failed: of those that ended
     size_t done, fixed, counts[OUTCOME_COUNT];
     uint64_t digest;
     double worst;

@@ -1,8 +1,9 @@
 // isolate.c - runs the cases in child processes (--jobs), so that a driver that crashes or hangs costs one case.
 //
-// A child makes its own context: many drivers do not survive a fork. It runs every jobs-th case and writes a record for
-// each finished one into a pipe; the parent knows which case is under way, and starts a new child behind it when the child
-// dies, is too slow, or has lost the device.
+// A child makes its own context: many drivers do not survive a fork. It is told one case after the other, of one loss as
+// long as there are, since most of the time goes into compiling kernels, which losses do not share; and answers each with a
+// record. The parent knows which case is under way, and starts a new child behind it when the child dies, is too slow, or
+// has lost the device.
 #include "call.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,7 +81,6 @@ typedef enum record_kind { RECORD_HEAD, RECORD_NO_DEVICE, RECORD_RESULT } record
 
 typedef struct record {
     record_kind kind;
-    size_t index;
     union { char text[1024]; conform_result result; } is;
 } record;
 
@@ -89,10 +90,10 @@ static void on_signal(int number) { interrupted = number; }
 
 // ---- the child ----
 
-static bool put(int fd, const record *r)
+static bool put(int fd, const void *data, size_t bytes)
 {
-    const char *at = (const char *)r;
-    for (size_t left = sizeof *r; left > 0;) {
+    const char *at = data;
+    for (size_t left = bytes; left > 0;) {
         ssize_t n = write(fd, at, left);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
@@ -102,28 +103,42 @@ static bool put(int fd, const record *r)
     return true;
 }
 
-static int child(const conform_options *options, const conform_list *list, size_t first, size_t step, int fd)
+// The next case; false when there is none.
+static bool get(int fd, size_t *index)
+{
+    char *at = (char *)index;
+    for (size_t left = sizeof *index; left > 0;) {
+        ssize_t n = read(fd, at, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        at += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
+static int child(const conform_options *options, const conform_list *list, int fd)
 {
     conform_session session;
     record r;
+    size_t index;
     memset(&r, 0, sizeof r);
     if (!conform_session_open(&session, options)) {
         r.kind = RECORD_NO_DEVICE;
         open_failed(&session, r.is.text, sizeof r.is.text);
-        put(fd, &r);
+        put(fd, &r, sizeof r);
         conform_session_close(&session);
         return 0;
     }
     r.kind = RECORD_HEAD;
     conform_session_head(&session, r.is.text, sizeof r.is.text);
-    bool heard = put(fd, &r), again = false;
-    for (size_t i = first; i < list->count && heard && !again; i += step) {
+    bool heard = put(fd, &r, sizeof r), again = false;
+    while (heard && !again && get(fd, &index)) {
         memset(&r, 0, sizeof r);
         r.kind = RECORD_RESULT;
-        r.index = i;
-        run_timed(&session, options->mode, &list->cases[i], &r.is.result);
+        run_timed(&session, options->mode, &list->cases[index], &r.is.result);
         again = session.lost;
-        heard = put(fd, &r);
+        heard = put(fd, &r, sizeof r);
     }
     conform_session_close(&session);
     return again ? EXIT_AGAIN : 0;
@@ -133,9 +148,10 @@ static int child(const conform_options *options, const conform_list *list, size_
 
 typedef struct worker {
     pid_t pid;                              // 0: none
-    int fd;
-    size_t next;                            // the case under way
-    bool opened;
+    int fd;                                 // a socket: cases out, records in
+    size_t now;                             // the case under way
+    size_t next, end;                       // those that are its own to do
+    bool opened, over;                      // over: no case is left for it, and r is the result of its last
     double since, deadline;
     record r;
     size_t have;                            // bytes of r
@@ -147,27 +163,56 @@ typedef struct parent {
     const conform_sink *sink;
     worker *workers;
     uint32_t jobs;
+    size_t fresh;                           // the first case that is nobody's
     bool has_head;
     int ended;
     char *error;
     size_t error_bytes;
 } parent;
 
-static void starts(parent *p, worker *w)
+// Gives a worker its next case: of its own; else those of the next loss become its own; else half of what the busiest
+// other one has left. False if there is none.
+static bool take(parent *p, worker *w)
+{
+    const conform_case *cases = p->list->cases;
+    if (w->next == w->end && p->fresh < p->list->count) {
+        w->next = p->fresh;
+        while (p->fresh < p->list->count && cases[p->fresh].loss == cases[w->next].loss) p->fresh++;
+        w->end = p->fresh;
+    } else if (w->next == w->end) {
+        worker *most = w;
+        for (uint32_t i = 0; i < p->jobs; i++)
+            if (p->workers[i].end - p->workers[i].next > most->end - most->next) most = &p->workers[i];
+        if (most == w) return false;
+        w->end = most->end;
+        w->next = most->end -= (most->end - most->next + 1) / 2;
+    }
+    w->now = w->next++;
+    return true;
+}
+
+static void set_deadline(const parent *p, worker *w)
 {
     w->since = conform_now();
     w->deadline = w->since + p->options->timeout + (w->opened ? 0 : OPEN_SECONDS);
-    if (w->opened && w->next < p->list->count) p->sink->starts(p->sink->user, w->next);
 }
 
+// Tells the child its case. One that does not hear has died, and its end is heard of.
+static void tell(parent *p, worker *w)
+{
+    p->sink->starts(p->sink->user, w->now);
+    put(w->fd, &w->now, sizeof w->now);
+}
+
+// A child for the worker's case.
 static void spawn(parent *p, worker *w)
 {
-    int pipe_ends[2];
-    w->opened = false;
+    int ends[2];
+    w->opened = w->over = false;
     w->have = 0;
     w->pid = 0;
-    if (pipe(pipe_ends) != 0) {
-        snprintf(p->error, p->error_bytes, "pipe: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+        snprintf(p->error, p->error_bytes, "socketpair: %s", strerror(errno));
         p->ended = RUN_NO_DEVICE;
         return;
     }
@@ -176,21 +221,24 @@ static void spawn(parent *p, worker *w)
     if (pid == 0) {
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
-        close(pipe_ends[0]);
-        int code = child(p->options, p->list, w->next, p->jobs, pipe_ends[1]);
-        close(pipe_ends[1]);
+        signal(SIGPIPE, SIG_DFL);
+        close(ends[0]);
+        for (uint32_t i = 0; i < p->jobs; i++)
+            if (p->workers[i].pid) close(p->workers[i].fd);
+        int code = child(p->options, p->list, ends[1]);
+        close(ends[1]);
         _exit(code);
     }
-    close(pipe_ends[1]);
+    close(ends[1]);
     if (pid < 0) {
-        close(pipe_ends[0]);
+        close(ends[0]);
         snprintf(p->error, p->error_bytes, "fork: %s", strerror(errno));
         p->ended = RUN_NO_DEVICE;
         return;
     }
     w->pid = pid;
-    w->fd = pipe_ends[0];
-    starts(p, w);
+    w->fd = ends[0];
+    set_deadline(p, w);
 }
 
 static int reap(worker *w, bool alive)
@@ -211,8 +259,7 @@ static void lost(parent *p, worker *w, conform_outcome outcome, const char *mess
     result.outcome = outcome;
     result.seconds = conform_now() - w->since;
     snprintf(result.message, sizeof result.message, "%s", message);
-    if (!p->sink->ends(p->sink->user, w->next, &result)) p->ended = RUN_STOPPED;
-    w->next += p->jobs;
+    if (!p->sink->ends(p->sink->user, w->now, &result)) p->ended = RUN_STOPPED;
 }
 
 static void describe_end(int status, char *text, size_t capacity)
@@ -226,7 +273,7 @@ static void no_device(parent *p, const worker *w, const char *why)
     p->ended = RUN_NO_DEVICE;
     if (p->error[0]) return;
     if (p->has_head)
-        snprintf(p->error, p->error_bytes, "the device vanished before case %zu of %zu: %s", w->next + 1, p->list->count, why);
+        snprintf(p->error, p->error_bytes, "the device vanished before case %zu of %zu: %s", w->now + 1, p->list->count, why);
     else
         snprintf(p->error, p->error_bytes, "%s", why);
 }
@@ -244,11 +291,14 @@ static void ends(parent *p, worker *w, bool timeout)
         return;
     }
     bool again = !timeout && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_AGAIN;
-    bool clean = again || (!timeout && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    bool over = w->next >= p->list->count;
-    if (over && !clean) w->next -= p->jobs;     // it died while closing: the last case is judged once more
-    if (!(over ? clean : again)) lost(p, w, timeout ? OUTCOME_TIMEOUT : OUTCOME_CRASH, how);
-    if (w->next < p->list->count && p->ended == RUN_DONE) spawn(p, w);
+    bool clean = !timeout && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (w->over && (clean || again)) {
+        if (!p->sink->ends(p->sink->user, w->now, &w->r.is.result)) p->ended = RUN_STOPPED;
+        return;
+    }
+    // a child that dies while it closes the device takes its last case with it
+    if (!again) lost(p, w, timeout ? OUTCOME_TIMEOUT : OUTCOME_CRASH, how);
+    if (!w->over && p->ended == RUN_DONE && (again || take(p, w))) spawn(p, w);
 }
 
 static void heard(parent *p, worker *w)
@@ -266,10 +316,13 @@ static void heard(parent *p, worker *w)
         if (!p->has_head) p->sink->head(p->sink->user, r->is.text);
         w->opened = p->has_head = true;
     } else {
-        if (!p->sink->ends(p->sink->user, r->index, &r->is.result)) p->ended = RUN_STOPPED;
-        w->next = r->index + p->jobs;
+        size_t done = w->now;
+        w->over = !take(p, w);
+        if (w->over) shutdown(w->fd, SHUT_WR);
+        else if (!p->sink->ends(p->sink->user, done, &r->is.result)) p->ended = RUN_STOPPED;
     }
-    starts(p, w);
+    set_deadline(p, w);
+    if (!w->over && p->ended == RUN_DONE) tell(p, w);
 }
 
 static void listen_to(parent *p, worker *w)
@@ -312,26 +365,28 @@ static int run_children(const conform_options *options, const conform_list *list
     p.workers = calloc(p.jobs, sizeof *p.workers);
     struct pollfd *polls = calloc(p.jobs, sizeof *polls);
     worker **polled = calloc(p.jobs, sizeof *polled);
-    struct sigaction action, old_int, old_term;
+    struct sigaction action, old_int, old_term, old_pipe;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);
     interrupted = 0;
     sigaction(SIGINT, &action, &old_int);
     sigaction(SIGTERM, &action, &old_term);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, &old_pipe);
     if (!p.workers || !polls || !polled) {
         snprintf(error, error_bytes, "no memory for the list of jobs");
         p.ended = RUN_NO_DEVICE;
     }
     for (uint32_t i = 0; i < p.jobs && p.ended == RUN_DONE; i++) {
-        p.workers[i].next = i;
-        spawn(&p, &p.workers[i]);
+        if (take(&p, &p.workers[i])) spawn(&p, &p.workers[i]);
     }
     while (p.ended == RUN_DONE && !interrupted && attend(&p, polls, polled)) continue;
     for (uint32_t i = 0; p.workers && i < p.jobs; i++)
         if (p.workers[i].pid) reap(&p.workers[i], true);
     sigaction(SIGINT, &old_int, NULL);
     sigaction(SIGTERM, &old_term, NULL);
+    sigaction(SIGPIPE, &old_pipe, NULL);
     free(p.workers);
     free(polls);
     free(polled);

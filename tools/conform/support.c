@@ -31,9 +31,10 @@ static wane_dtype type_beside(const wane_role_info *role, wane_dtype tried)
     return (wane_dtype)type;
 }
 
-// A plan with the required inputs, this role in this type, and an output if the role is none.
+// A plan with the required inputs, this role in this type, an output if the role is none, and parameters by their defaults
+// but for `choice`, where there is one.
 static wane_status try_role(conform_session *session, const wane_loss_info *loss, const wane_role_info *tried, wane_dtype dtype,
-                            uint32_t flags)
+                            uint32_t flags, const wane_param_value *choice)
 {
     conform_case c;
     memset(&c, 0, sizeof c);
@@ -50,6 +51,8 @@ static wane_status try_role(conform_session *session, const wane_loss_info *loss
     desc.struct_size = sizeof desc;
     desc.loss = loss->loss;
     desc.operands = operands;
+    desc.params = choice;
+    desc.param_count = choice ? 1 : 0;
     uint32_t mask = 0;
     bool has_state = conform_roles(loss, WANE_DIRECTION_STATE, -1) != 0;
     if (has_state && wane_statistics_need(session->context, &desc, &mask) != WANE_OK) return WANE_ERROR_INTERNAL;
@@ -71,6 +74,24 @@ static wane_status try_role(conform_session *session, const wane_loss_info *loss
     return status;
 }
 
+// A role that the defaults exclude, such as groups where the scope is all: the choice with which it is taken, as text.
+static bool find_choice(conform_session *session, const wane_loss_info *loss, const wane_role_info *role, wane_dtype dtype,
+                        uint32_t flags, char *text, size_t capacity)
+{
+    const wane_param_info *info;
+    for (uint32_t i = 0; (info = wane_loss_param_at(loss, i)); i++) {
+        const char *name = info->choices;
+        for (double v = 0; info->kind == WANE_KIND_CHOICE && v <= info->highest; v++) {
+            wane_param_value choice = {.param = info->param, .value = v};
+            snprintf(text, capacity, "%s=%.*s", info->name, (int)strcspn(name, "|"), name);
+            if (v >= info->lowest && v != info->standard && try_role(session, loss, role, dtype, flags, &choice) == WANE_OK) return true;
+            name += strcspn(name, "|");
+            name += *name == '|';
+        }
+    }
+    return false;
+}
+
 static void print_role(conform_session *session, const wane_loss_info *loss, const wane_role_info *role)
 {
     static const char *const directions[] = {"", "input", "output", "gradient", "state"};
@@ -79,10 +100,15 @@ static void print_role(conform_session *session, const wane_loss_info *loss, con
         if (!(role->types & 1u << dtype)) continue;
         for (uint32_t flags = 0; flags < (extra ? 2u : 1u); flags++) {
             uint32_t flag = !flags ? 0u : role->direction == WANE_DIRECTION_GRAD ? WANE_OPERAND_ACCUMULATE : WANE_OPERAND_GIVEN;
-            wane_status status = try_role(session, loss, role, (wane_dtype)dtype, flag);
-            printf("  %-9s %-14s %-4s %-10s %s%s%s\n", directions[role->direction], role->name,
-                   wane_dtype_name((wane_dtype)dtype), flag == 0 ? "" : flag == WANE_OPERAND_ACCUMULATE ? "accumulate" : "given",
-                   status == WANE_OK ? "yes" : "no", status == WANE_OK ? "" : ": ", status == WANE_OK ? "" : session->log);
+            wane_dtype type = (wane_dtype)dtype;
+            char why[CONFORM_MESSAGE], choice[80];
+            printf("  %-9s %-14s %-4s %-10s ", directions[role->direction], role->name, wane_dtype_name(type),
+                   flag == 0 ? "" : flag == WANE_OPERAND_ACCUMULATE ? "accumulate" : "given");
+            bool yes = try_role(session, loss, role, type, flag, NULL) == WANE_OK;
+            snprintf(why, sizeof why, "%s", session->log);
+            if (yes) puts("yes");
+            else if (find_choice(session, loss, role, type, flag, choice, sizeof choice)) printf("yes, with %s\n", choice);
+            else printf("no: %s\n", why);
         }
     }
 }
