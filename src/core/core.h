@@ -58,11 +58,14 @@ enum { WANE_PASS_WITH_PREVIOUS = 1 };       // no barrier before it: touches not
 
 // One dispatch of one kernel. Between consecutive passes stands a full memory barrier unless the flag says otherwise.
 // A slot's index 0 is at byte_offset + origin_bytes; devices count indices modulo 2^32.
+// Where passes by as many rows follow each other, a row's items touch nothing that those of other rows write: a backend may
+// take some rows through all of these passes before the next rows.
 typedef struct wane_pass {
     uint16_t kernel;
     uint8_t record;                         // index of the plan's record
     uint8_t flags;                          // WANE_PASS_*
     uint32_t items;                         // never 0
+    uint32_t row_items;                     // of a pass by rows: so many items, in order, are a row's; 0: it is none
     uint32_t consts[WANE_MAX_CONSTS];       // value of constant id i + 1
     uint32_t window[WANE_MAX_WINDOW];       // window[0] = items; window[1] is the backend's
     wane_slot slots[WANE_MAX_SLOTS];

@@ -109,6 +109,7 @@ static wane_pass *add(softmax_problem *p, uint16_t kernel, bool swapped, int64_t
     wane_pass *pass = softmax_add(p, kernel, items, window);
     if (!pass) return NULL;
     pass->record = swapped;
+    pass->row_items = window.slices_here ? window.slices_here : 1;
     pass->slots[0] = softmax_whole_work(p);
     return pass;
 }

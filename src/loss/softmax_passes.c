@@ -35,6 +35,7 @@ bool softmax_add_gather(softmax_problem *p, int64_t row, int64_t rows)
         window.cols_here = (uint32_t)cols;
         wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_GATHER, rows, window);
         if (!pass) return false;
+        if (!(p->options & OPTION_ORDERED)) pass->row_items = 1;
         pass->consts[1] = p->options & OPTION_ORDERED;
         pass->slots[0] = softmax_rows_of(p, p->target, row, rows);
         pass->slots[1] = softmax_cols_of(p, p->weight, col, cols);
@@ -77,6 +78,7 @@ bool softmax_add_planes(softmax_problem *p, uint16_t kernel, int64_t row, int64_
     uint32_t count = wane_statistics_plane_count(p->plan->statistics_mask);
     wane_slot planes = softmax_slot_of(p, p->statistics, row, rows, 0, count);
     bool save = kernel == WANE_KERNEL_SOFTMAX_SAVE;
+    if (!(p->options & OPTION_ORDERED)) pass->row_items = 1;
     pass->consts[1] = p->options & OPTION_ORDERED;
     pass->slots[save ? 1 : 0] = planes;
     pass->slots[save ? 0 : 1] = softmax_whole_work(p);

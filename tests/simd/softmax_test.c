@@ -1,6 +1,7 @@
 // softmax_test.c - softmax rows of each instruction set against those of portable C (which cross.conform holds to the
 // oracle): row lengths around every multiple of a vector and of a block, memory that ends at a page nobody may touch or
-// begins behind one, workspace and outputs poisoned, values that are no numbers. The bits are the same for 1 and 3 threads.
+// begins behind one, workspace and outputs poisoned, values that are no numbers. The bits are the same for 1
+// thread, on which rows go through all passes before the next ones, and for 4, on which they do not come out even.
 #include "support.h"
 
 #include <math.h>
@@ -15,6 +16,9 @@
 #include <cmocka.h>
 
 enum { ROWS = 21 };                         // a group of 16, and some
+enum { V_MOST = 16 };                       // lanes of a vector, at most
+
+typedef enum second_kind { NO_SECOND, TEACHER, SHARES, NUMBER } second_kind;   // of softmax_pair.c
 
 static bool guarded = true;                 // not under qemu 7.2: it reads all of a masked load
 
@@ -25,19 +29,43 @@ typedef struct variant {
     bool every_output, in_place, smooth, special, few_inputs;
     bool rising;                            // each block of columns above the one before: the sweep's reference moves
     int64_t rows;                           // 0: ROWS
+    second_kind second;
+    wane_dtype second_type;                 // 0: that of the logits
+    wane_param param;                       // WANE_PARAM_NONE: no other parameter
+    double value;
 } variant;
 
 static const variant variants[] = {
-    {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, false, true, false, 0},
-    {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, false, true, true, false, 0},
-    {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, false, true, true, true, false, 0},
-    {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, true, false, true, true, false, false, 0},
-    {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, false, true, false, true, true, false, 0},
-    {"focal, all", WANE_LOSS_FOCAL, WANE_DTYPE_F32, true, false, false, true, false, false, 0},
-    {"f16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, false, false, false, true, true, false, 0},
-    {"bf16, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, true, false, true, true, false, false, 0},
-    {"f16 smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, true, false, true, false, false, false, 0},
-    {"bf16 in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, false, true, false, true, true, false, 0},
+    {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true},
+    {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .special = true, .few_inputs = true},
+    {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .smooth = true, .special = true, .few_inputs = true},
+    {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .every_output = true, .smooth = true, .special = true},
+    {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .in_place = true, .special = true, .few_inputs = true},
+    {"focal, all", WANE_LOSS_FOCAL, WANE_DTYPE_F32, .every_output = true, .special = true},
+    {"f16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .special = true, .few_inputs = true},
+    {"bf16, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .every_output = true, .smooth = true, .special = true},
+    {"f16 smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .every_output = true, .smooth = true},
+    {"bf16 in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .in_place = true, .special = true, .few_inputs = true},
+};
+
+// A second source of weights: both tensors' gradients where there are two, every direction, types that differ.
+static const variant pairs[] = {
+    {"kl", WANE_LOSS_KL_LOGITS, WANE_DTYPE_F32, .few_inputs = true, .special = true, .second = TEACHER},
+    {"kl reverse", WANE_LOSS_KL_LOGITS, WANE_DTYPE_F32, .special = true, .second = TEACHER, .param = WANE_PARAM_DIRECTION, .value = 1},
+    {"kl symmetric, all", WANE_LOSS_KL_LOGITS, WANE_DTYPE_BF16, .every_output = true, .special = true, .second = TEACHER,
+     .second_type = WANE_DTYPE_F32, .param = WANE_PARAM_DIRECTION, .value = 2},
+    {"kl f16 warm in place", WANE_LOSS_KL_LOGITS, WANE_DTYPE_F16, .in_place = true, .few_inputs = true, .special = true,
+     .second = TEACHER, .second_type = WANE_DTYPE_BF16, .param = WANE_PARAM_TEMPERATURE, .value = 3},
+    {"cross-entropy of logits", WANE_LOSS_CROSS_ENTROPY_LOGITS, WANE_DTYPE_F32, .special = true, .second = TEACHER,
+     .second_type = WANE_DTYPE_F16},
+    {"cross-entropy of logits, both", WANE_LOSS_CROSS_ENTROPY_LOGITS, WANE_DTYPE_BF16, .special = true, .second = TEACHER,
+     .param = WANE_PARAM_SYMMETRIC, .value = 1},
+    {"probabilities", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true, .special = true, .second = SHARES},
+    {"probabilities smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .every_output = true, .smooth = true, .special = true,
+     .second = SHARES, .second_type = WANE_DTYPE_BF16},
+    {"probabilities smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .smooth = true, .few_inputs = true, .second = SHARES},
+    {"bins", WANE_LOSS_HL_GAUSS, WANE_DTYPE_F32, .few_inputs = true, .special = true, .second = NUMBER},
+    {"wide bins", WANE_LOSS_HL_GAUSS, WANE_DTYPE_BF16, .special = true, .second = NUMBER, .param = WANE_PARAM_SIGMA, .value = 0.2},
 };
 
 // Long rows: exponentials kept from the sweep to the writer, under one reference and many; stores past the caches.
@@ -47,6 +75,8 @@ static const struct { variant v; int64_t cols; } long_rows[] = {
     {{"bf16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rows = 360}, 50257},
     {{"f16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .few_inputs = true, .smooth = true, .rows = 360}, 50258},
     {{"f32 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true, .rows = 180}, 50259},
+    {{"kl past caches", WANE_LOSS_KL_LOGITS, WANE_DTYPE_F32, .few_inputs = true, .rows = 58, .second = TEACHER}, 50259},
+    {{"probabilities past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rows = 116, .second = SHARES}, 50259},
 };
 
 static uint32_t word_of(wane_dtype type, float x)
@@ -58,33 +88,51 @@ static uint32_t word_of(wane_dtype type, float x)
     return x != x ? 0x7e00 : x > 0 ? 0x7c00 : 0xfc00;                   // only infinities and NaN are asked for
 }
 
-static void put(test_problem *p, int64_t row, int64_t col, float x)
+static void put(test_problem *p, wane_role role, int64_t row, int64_t col, float x)
 {
-    int i = test_problem_find(p, WANE_ROLE_LOGITS);
-    uint32_t word = word_of(p->logits_type, x);
-    size_t size = wane_dtype_bytes(p->logits_type);
+    int i = test_problem_find(p, role);
+    wane_dtype type = p->operands[i].tensor.dtype;
+    uint32_t word = word_of(type, x);
+    size_t size = wane_dtype_bytes(type);
     memcpy(p->blocks[i].data + (size_t)(row * p->cols + col) * size, &word, size);
 }
 
 // NaN, infinities and masks at the beginning, the end and the middle; in f16 -1e9 and the lowest f32 are -inf.
-static void spoil(test_problem *p)
+static void spoil(test_problem *p, wane_role role)
 {
     const float values[] = {NAN, INFINITY, -INFINITY, -1e9f, -3.4028235e38f};
     for (int64_t row = 0; row < ROWS; row++) {
         if (row % 3 == 0) continue;
         float value = values[row % 5];
-        put(p, row, 0, value);
-        if (row % 2) put(p, row, p->cols - 1, value);
-        if (row % 4 == 1) put(p, row, p->cols / 2, value);
+        put(p, role, row, 0, value);
+        if (row % 2) put(p, role, row, p->cols - 1, value);
+        if (row % 4 == 1) put(p, role, row, p->cols / 2, value);
         if (row % 7 == 2)
-            for (int64_t col = 0; col < p->cols; col++) put(p, row, col, -INFINITY);
+            for (int64_t col = 0; col < p->cols; col++) put(p, role, row, col, -INFINITY);
     }
+}
+
+// Of the second tensor too: where the logits' holes are, where they are not, and weights that are no numbers.
+static void spoil_second(test_problem *p, second_kind second)
+{
+    wane_role role = second == TEACHER ? WANE_ROLE_TEACHER_LOGITS : WANE_ROLE_TARGET;
+    int64_t cols = second == NUMBER ? 1 : p->cols, least = p->cols;
+    p->cols = cols;
+    for (int64_t row = 0; row < ROWS; row++) {
+        if (second == TEACHER && row % 3 == 2) put(p, role, row, cols - 1, -INFINITY);
+        if (second == TEACHER && row % 6 == 4) put(p, role, row, cols / 2, -3.4028235e38f);
+        if (row == 6) put(p, role, row, cols / 2, NAN);
+        if (row == 12) put(p, role, row, 0, INFINITY);
+        for (int64_t col = 0; col < cols && row == 18; col++) put(p, role, row, col, second == TEACHER ? -3.4028235e38f : 0);
+    }
+    p->cols = least;
 }
 
 static void rise(test_problem *p)
 {
     for (int64_t row = 0; row < p->rows; row++)
-        for (int64_t col = 0; col < p->cols; col++) put(p, row, col, (float)(col / (row + 100)) * 0.125f);
+        for (int64_t col = 0; col < p->cols; col++)
+            put(p, WANE_ROLE_LOGITS, row, col, (float)(col / (row + 100)) * 0.125f);
 }
 
 static void make(test_problem *p, wane_context *context, const variant *v, int64_t cols)
@@ -92,15 +140,31 @@ static void make(test_problem *p, wane_context *context, const variant *v, int64
     test_problem_begin(p, context, v->loss, v->rows ? v->rows : ROWS, cols);
     p->logits_type = p->grad_type = v->type;
     if (v->smooth) test_problem_param(p, WANE_PARAM_LABEL_SMOOTHING, 0.1);
-    assert_int_equal(wane_statistics_need(context, &p->desc, &p->mask), WANE_OK);
+    if (v->param != WANE_PARAM_NONE) test_problem_param(p, v->param, v->value);
+    if (!v->second) assert_int_equal(wane_statistics_need(context, &p->desc, &p->mask), WANE_OK);
     test_problem_add_inputs(p, !v->few_inputs);
-    if (v->every_output) {
+    if (v->second == TEACHER || v->second == SHARES) {
+        int i = test_problem_find(p, v->second == TEACHER ? WANE_ROLE_TEACHER_LOGITS : WANE_ROLE_TARGET);
+        wane_tensor *t = &p->operands[i].tensor;
+        t->dtype = v->second_type ? v->second_type : v->type;
+        t->rank = 2;
+        t->extents[1] = cols;
+        if (v->second == SHARES) assert_int_equal(wane_statistics_need(context, &p->desc, &p->mask), WANE_OK);
+    }
+    static const wane_role but_accuracy[] = {WANE_ROLE_LOSS, WANE_ROLE_ROW_LOSS, WANE_ROLE_GRAD_LOGITS, WANE_ROLE_STATISTICS,
+                                             WANE_ROLE_LSE, WANE_ROLE_ENTROPY, WANE_ROLE_ARGMAX, WANE_ROLE_STATUS};
+    if (v->every_output && v->second == SHARES) {
+        for (size_t i = 0; i < sizeof but_accuracy / sizeof *but_accuracy; i++) test_problem_add(p, but_accuracy[i]);
+    } else if (v->every_output) {
         test_problem_add_outputs(p);
     } else {
         test_problem_add(p, WANE_ROLE_LOSS);
         test_problem_add(p, WANE_ROLE_ROW_LOSS);
         test_problem_add(p, WANE_ROLE_GRAD_LOGITS);
+        if (v->second == TEACHER && !v->few_inputs) test_problem_add(p, WANE_ROLE_GRAD_TEACHER_LOGITS);
     }
+    int second = test_problem_find(p, WANE_ROLE_GRAD_TEACHER_LOGITS);
+    if (second >= 0) p->operands[second].tensor.dtype = v->second_type ? v->second_type : v->type;
     if (v->in_place) p->operands[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)].flags |= WANE_OPERAND_IN_PLACE;
 }
 
@@ -110,7 +174,8 @@ static void solve(test_problem *p, wane_device *device, const variant *v, test_g
     wane_executable *executable = test_executable(device, p, &info);
     if (!p->workspace.data) test_problem_memory(p, info.workspace_bytes, guard);
     test_problem_fill(p);
-    if (v->special) spoil(p);
+    if (v->special) spoil(p, WANE_ROLE_LOGITS);
+    if (v->special && v->second) spoil_second(p, v->second);
     if (v->rising) rise(p);
     if (v->in_place) {
         wane_binding *grad = &p->bindings[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)];
@@ -148,7 +213,8 @@ static void compare(const variant *v, const char *set, const test_problem *got, 
         wane_role role = want->operands[i].role;
         int64_t count = 1, line;
         for (uint32_t d = 0; d < t->rank; d++) count *= t->extents[d];
-        line = role == WANE_ROLE_GRAD_LOGITS ? want->cols : 1;
+        bool grad = role == WANE_ROLE_GRAD_LOGITS || role == WANE_ROLE_GRAD_TEACHER_LOGITS;
+        line = grad ? want->cols : 1;
         double epsilon = t->dtype == WANE_DTYPE_F16 ? 1e-3 : t->dtype == WANE_DTYPE_BF16 ? 8e-3 : 3e-6;
         for (int64_t first = 0; first < count; first += line) {
             double largest = 0;
@@ -160,7 +226,7 @@ static void compare(const variant *v, const char *set, const test_problem *got, 
                 uint32_t flags = role == WANE_ROLE_STATISTICS ? (uint32_t)value_at(want, (int)i, 3 * ROWS + k % ROWS) : 0;
                 bool free_plane = (k / ROWS != 3 && (flags & (WANE_FLAG_NAN | WANE_FLAG_PLUS_INF)) != 0)
                                || (k / ROWS == 4 && (flags & WANE_FLAG_MINUS_INF) != 0);
-                bool near = isnan(b) ? isnan(a) : isinf(b) ? a == b : fabs(a - b) <= epsilon * fmax(largest, role == WANE_ROLE_GRAD_LOGITS ? 0 : 1);
+                bool near = isnan(b) ? isnan(a) : isinf(b) ? a == b : fabs(a - b) <= epsilon * fmax(largest, grad ? 0 : 1);
                 if (!near && !free_plane)
                     fail_msg("%s, %s, %lld columns: role %d [%lld] is %.9g and not %.9g", set, v->name, (long long)want->cols,
                              (int)role, (long long)k, a, b);
@@ -170,7 +236,7 @@ static void compare(const variant *v, const char *set, const test_problem *got, 
 }
 
 typedef struct devices {
-    wane_context *context, *threads;        // of one thread, of three
+    wane_context *context, *threads;        // of one thread, of four
     wane_device *plain, *set, *set_threads;
     const char *name;
 } devices;
@@ -187,7 +253,7 @@ static void try_cols(const devices *d, const variant *v, int64_t cols, test_guar
     solve(&again, d->set_threads, v, TEST_PLAIN);
     compare(v, d->name, &got, &want);
     if (!v->in_place && test_problem_hash(&got) != test_problem_hash(&again))
-        fail_msg("%s, %s, %lld columns: other bits with three threads", d->name, v->name, (long long)cols);
+        fail_msg("%s, %s, %lld columns: other bits with four threads", d->name, v->name, (long long)cols);
     test_problem_end(&want);
     test_problem_end(&got);
     test_problem_end(&again);
@@ -195,7 +261,7 @@ static void try_cols(const devices *d, const variant *v, int64_t cols, test_guar
 
 static void try_set(const char *name)
 {
-    devices d = {test_context(NULL, NULL, 1), test_context(NULL, NULL, 3), NULL, NULL, NULL, name};
+    devices d = {test_context(NULL, NULL, 1), test_context(NULL, NULL, 4), NULL, NULL, NULL, name};
     d.plain = test_device(d.context, "cpu:generic");
     if (wane_device_find(d.context, name, &d.set) == WANE_OK) {
         d.set_threads = test_device(d.threads, name);
@@ -207,6 +273,11 @@ static void try_set(const char *name)
             for (size_t k = 0; k < sizeof longer / sizeof *longer; k++)
                 try_cols(&d, &variants[i], longer[k], k % 2 ? TEST_GUARD_BEFORE : TEST_GUARD_AFTER);
         }
+        static const int64_t some[] = {1, 2, V_MOST - 1, V_MOST, V_MOST + 1, 2 * V_MOST - 1, 2 * V_MOST, 2 * V_MOST + 1, 47, 64, 65,
+                                       255, 511, 512, 513, 1000, 1025, 2049};
+        for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+            for (size_t k = 0; k < sizeof some / sizeof *some; k++)
+                try_cols(&d, &pairs[i], some[k], k % 2 ? TEST_GUARD_AFTER : TEST_GUARD_BEFORE);
         for (size_t i = 0; i < sizeof long_rows / sizeof *long_rows && guarded; i++)
             try_cols(&d, &long_rows[i].v, long_rows[i].cols, TEST_GUARD_AFTER);
     } else {

@@ -146,29 +146,46 @@ static void cpu_recorder_destroy(wane_device *device, void *recorder) { (void)de
 
 // ---- run ----
 
-typedef struct range_job {
+enum { CHAIN_MOST = 12 };                   // passes
+
+typedef struct chain_link {
     wane_cpu_kernel kernel;
-    const wane_cpu_call *call;
+    wane_cpu_call call;
+    uint32_t row_items;                    // of the kernel's items, to an item of the job
+} chain_link;
+
+// A pass; or a chain of passes by rows, which are the job's items then: some rows at a time go through all of its passes, and
+// find themselves in a core's caches from the second on.
+typedef struct range_job {
+    chain_link links[CHAIN_MOST];
+    uint32_t link_count, step;             // items that go through the links together
     uint32_t items, unit, parts;           // a part is so many whole units, of `unit` items each
     uint32_t tasks;                        // each has a scratch of its own; fewer than parts take parts until there are none
     _Atomic uint32_t taken;
 } range_job;
 
-static void run_part(const range_job *job, const wane_cpu_call *call, uint32_t part)
+static void run_part(const range_job *job, uint32_t task, uint32_t part)
 {
     uint64_t units = (job->items + job->unit - 1) / job->unit;
     uint64_t begin = units * part / job->parts * job->unit, end = units * (part + 1) / job->parts * job->unit;
-    job->kernel(call, (uint32_t)begin, (uint32_t)wane_min_u64(end, job->items));
+    end = wane_min_u64(end, job->items);
+    for (uint64_t item = begin, next; item < end; item = next) {
+        next = wane_min_u64(item + job->step, end);
+        for (uint32_t i = 0; i < job->link_count; i++) {
+            const chain_link *link = &job->links[i];
+            wane_cpu_call call = link->call;
+            if (call.scratch) call.scratch = (char *)call.scratch + call.scratch_bytes * task;
+            link->kernel(&call, (uint32_t)item * link->row_items, (uint32_t)next * link->row_items);
+        }
+    }
 }
 
 static void run_task(void *argument, uint32_t index)
 {
     range_job *job = argument;
-    wane_cpu_call call = *job->call;
-    if (call.scratch) call.scratch = (char *)call.scratch + call.scratch_bytes * index;
-    if (job->tasks == job->parts) run_part(job, &call, index);
+    if (job->tasks == job->parts) run_part(job, index, index);
     else
-        for (uint32_t part; (part = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, &call, part);
+        for (uint32_t part; (part = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, index, part);
 }
 
 // ---- scratch: what a kernel keeps in a core's second cache from one look at a row to the next ----
@@ -233,21 +250,46 @@ static bool goes_past_cache(const wane_plan *plan, uint16_t kernel)
 }
 
 // A thread is worth waking for some 16 thousand bytes of the operands; four parts a thread even out unequal rows.
-static void split_pass(wane_pool *pool, const wane_pass *pass, range_job *job)
+static void split_passes(wane_pool *pool, const wane_pass *pass, range_job *job)
 {
-    uint64_t bytes = operand_bytes(pass);
-    if (!wane_kernels[pass->kernel].per_lane && bytes == 0) bytes = (uint64_t)pass->items * 65536;
-    if (wane_kernels[pass->kernel].per_lane) bytes += (uint64_t)pass->items * 64;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < job->link_count; i++) {
+        uint64_t touched = operand_bytes(&pass[i]);
+        if (!wane_kernels[pass[i].kernel].per_lane && touched == 0) touched = (uint64_t)pass[i].items * 65536;
+        bytes += touched + (wane_kernels[pass[i].kernel].per_lane ? (uint64_t)pass[i].items * 64 : 0);
+    }
     uint32_t width = wane_pool_width(pool);
     job->unit = 1;
-    job->parts = (uint32_t)wane_min_u64(wane_min_u64(bytes / 16384 + 1, pass->items), width == 1 ? 1 : width * 4);
+    job->parts = (uint32_t)wane_min_u64(wane_min_u64(bytes / 16384 + 1, job->items), width == 1 ? 1 : width * 4);
     if (pass->kernel == WANE_KERNEL_TILE_PRODUCT) split_tiles(pool, pass, job);
-    if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job->parts = (uint32_t)wane_min_u64(pass->items, (uint64_t)width * 32);
+    if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job->parts = (uint32_t)wane_min_u64(job->items, (uint64_t)width * 32);
+    job->tasks = job->parts;
+    if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job->tasks = (uint32_t)wane_min_u64(job->parts, width);
 }
 
-static void give_scratch(wane_pool *pool, const wane_plan *plan, const wane_range *workspace, wane_cpu_call *call,
-                         range_job *job)
+static uint32_t rows_of(const wane_pass *pass) { return pass->row_items ? pass->items / pass->row_items : 0; }
+
+// Sets the job's items: those of the pass, or the rows of as many passes as make a chain with it. Rows that do not come out
+// even over the threads are better split within each pass, unless they are many.
+static void find_chain(wane_pool *pool, const wane_plan *plan, uint32_t first, range_job *job)
 {
+    const wane_pass *pass = &plan->passes[first];
+    uint32_t rows = rows_of(pass), width = wane_pool_width(pool), count = 1;
+    bool even = rows > 0 && (rows % width == 0 || rows >= width * 8);
+    while (even && count < CHAIN_MOST && first + count < plan->pass_count && rows_of(&pass[count]) == rows) count++;
+    job->link_count = count;
+    job->items = job->step = count > 1 ? rows : pass->items;
+    for (uint32_t i = 0; i < count; i++) job->links[i].row_items = count > 1 ? pass[i].row_items : 1;
+    uint64_t most = 1;
+    for (uint32_t i = 0; i < count; i++) most = operand_bytes(&pass[i]) > most ? operand_bytes(&pass[i]) : most;
+    if (count == 1) return;
+    uint64_t step = wane_cpu_core_cache_bytes() / 2 / (most / rows + 1);
+    job->step = (uint32_t)wane_min_u64(step > 0 ? step : 1, rows);
+}
+
+static void give_scratch(wane_pool *pool, const wane_plan *plan, const wane_range *workspace, range_job *job)
+{
+    wane_cpu_call *call = &job->links[0].call;
     char *end = (char *)workspace->buffer->host + workspace->byte_offset + plan->workspace_bytes;
     char *first = end - plan->scratch_bytes;
     first += (SCRATCH_ALIGN_BYTES - (uintptr_t)first % SCRATCH_ALIGN_BYTES) % SCRATCH_ALIGN_BYTES;
@@ -257,38 +299,45 @@ static void give_scratch(wane_pool *pool, const wane_plan *plan, const wane_rang
     call->scratch_bytes = (size_t)((plan->scratch_bytes - SCRATCH_ALIGN_BYTES) / threads);
 }
 
+static wane_cpu_call call_of(const wane_plan *plan, const wane_pass *pass, const wane_range *operands, const wane_range *workspace)
+{
+    wane_cpu_call call = {.record = plan->records[pass->record].words, .window = pass->window, .consts = pass->consts};
+    for (int s = 0; s < WANE_MAX_SLOTS; s++) {
+        const wane_slot *slot = &pass->slots[s];
+        const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace
+                                : slot->operand >= 0 ? &operands[slot->operand] : NULL;
+        call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
+                                             + slot->byte_offset + (int64_t)slot->origin_bytes) : NULL;
+    }
+    return call;
+}
+
 static wane_status cpu_run(wane_device *device, const wane_plan *plan, void *program, void *recorder,
                            const wane_range *operands, const wane_range *workspace)
 {
     (void)program;
     (void)recorder;
+    static const uint16_t writers[] = {WANE_KERNEL_SOFTMAX_ROW, WANE_KERNEL_SOFTMAX_WRITE, WANE_KERNEL_SOFTMAX_PAIR_WRITE};
+    enum { WRITERS = sizeof writers / sizeof *writers };
     const wane_cpu_set *set = device->native;
     wane_pool *pool = pool_of(device->context);
-    const bool rows_go_past = goes_past_cache(plan, WANE_KERNEL_SOFTMAX_ROW);
-    const bool writes_go_past = goes_past_cache(plan, WANE_KERNEL_SOFTMAX_WRITE);
-    for (uint32_t i = 0; i < plan->pass_count; i++) {
-        const wane_pass *pass = &plan->passes[i];
-        wane_cpu_call call;
-        call.record = plan->records[pass->record].words;
-        call.window = pass->window;
-        call.consts = pass->consts;
-        call.past_cache = (pass->kernel == WANE_KERNEL_SOFTMAX_ROW && rows_go_past)
-                       || (pass->kernel == WANE_KERNEL_SOFTMAX_WRITE && writes_go_past && operand_bytes(pass) > 0);
-        call.scratch = NULL;
-        call.scratch_bytes = 0;
-        for (int s = 0; s < WANE_MAX_SLOTS; s++) {
-            const wane_slot *slot = &pass->slots[s];
-            const wane_range *range = slot->operand == WANE_SLOT_WORKSPACE ? workspace
-                                    : slot->operand >= 0 ? &operands[slot->operand] : NULL;
-            call.slots[s] = range ? (uint32_t *)((char *)range->buffer->host + (int64_t)range->byte_offset
-                                                 + slot->byte_offset + (int64_t)slot->origin_bytes) : NULL;
+    bool past[WRITERS];
+    for (int k = 0; k < WRITERS; k++) past[k] = goes_past_cache(plan, writers[k]);
+    for (uint32_t i = 0; i < plan->pass_count;) {
+        range_job job = {0};
+        find_chain(pool, plan, i, &job);
+        const wane_pass *passes = &plan->passes[i];
+        for (uint32_t k = 0; k < job.link_count; k++) {
+            chain_link *link = &job.links[k];
+            link->kernel = set->kernels[passes[k].kernel];
+            link->call = call_of(plan, &passes[k], operands, workspace);
+            for (int w = 0; w < WRITERS; w++)
+                if (passes[k].kernel == writers[w] && operand_bytes(&passes[k]) > 0) link->call.past_cache = past[w];
         }
-        range_job job = {.kernel = set->kernels[pass->kernel], .call = &call, .items = pass->items};
-        split_pass(pool, pass, &job);
-        job.tasks = job.parts;
-        if (pass->kernel == WANE_KERNEL_RANK_PAIRS) job.tasks = (uint32_t)wane_min_u64(job.parts, wane_pool_width(pool));
-        if (plan->scratch_bytes && pass->kernel == WANE_KERNEL_SOFTMAX_ROW) give_scratch(pool, plan, workspace, &call, &job);
+        split_passes(pool, passes, &job);
+        if (plan->scratch_bytes && passes->kernel == WANE_KERNEL_SOFTMAX_ROW) give_scratch(pool, plan, workspace, &job);
         wane_pool_run(pool, job.tasks, run_task, &job);
+        i += job.link_count;
     }
     return WANE_OK;
 }

@@ -1,4 +1,5 @@
-// softmax_hand.h - the column loops of softmax_row, softmax_sweep and softmax_write, written by hand over vector.h.
+// softmax_hand.h - the column loops of softmax_row, softmax_sweep and softmax_write, written by hand over vector.h; with
+// HAND_PAIRS those of softmax_pair_sweep and softmax_pair_write.
 //
 // Included by softmax_<kernel>__<set>.c, which defines HAND_KERNEL, HAND_UPPER, HAND_TEXT, HAND_MADE and HAND_NAME. What is
 // done once a row (target, link, terms, special rows) stays the kernel's own text, whose sweep_columns and write_columns
@@ -149,6 +150,9 @@ VFN char *hand_grad(const k_context *k_, uint row)
 #include "backend/cpu/softmax_hand_write.h"
 #define write_columns hand_write
 #endif
+#if HAND_PAIRS
+#include "backend/cpu/softmax_hand_pair.h"
+#endif
 #define K_PHASE 2
 
 static void row_by_text(k_context *restrict k_, uint32_t k_item)
@@ -176,6 +180,9 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
     k_context *restrict k_ = &k;
     bool dense = k.p.logits_col == 1 && ((k.c.options & OPTION_CLASS_WEIGHT) == 0 || k.p.weight_col == 1)
               && (!HAND_WRITES || (k.c.options & OPTION_GRAD) == 0 || k.p.grad_col == 1);
+#if HAND_PAIRS
+    dense = dense && ((k.c.term & PAIR_BINS) != 0 || k.p.second_col == 1);
+#endif
     // where the temperature is near 0, d / temperature is not to be had in two parts
     bool usual = k.p.inverse_temperature > 1e-30f && k.p.inverse_temperature < 1e30f;
     if (!dense || !usual || (k.c.options & ~HAND_OPTIONS) != 0) {
