@@ -41,19 +41,58 @@ static const float *as_floats(const char *p, uint count, float fill, float *room
     return room;
 }
 
+// ---- bins: softmax_bins.h in vectors ----
+
+VFN vec erfc_of(vec x, vec_exp one)        // of 0 <= x <= 10
+{
+    vec t = v_inverse(v_fma(v_all(0.4f), x, v_all(1)));
+    vec q = v_fma(t, v_all(0.0400544019f), v_all(-0.134418884f));
+    q = v_fma(t, q, v_all(0.0716308233f));
+    q = v_fma(t, q, v_all(0.102306781f));
+    q = v_fma(t, q, v_all(0.069691135f));
+    q = v_fma(t, q, v_all(0.197754744f));
+    q = v_fma(t, q, v_all(0.200750955f));
+    q = v_fma(t, q, v_all(0.22660561f));
+    q = v_fma(t, q, v_all(0.225624491f));
+    return v_mul(v_exp(v_sub(v_all(0), v_mul(x, x)), one), v_mul(t, q));
+}
+
+// mass_between for a bin `width` wide around each of the centres.
+VFN vec mass_of(vec centre, vec width)
+{
+    const vec_exp one = v_exp_of(1);
+    vec c = v_size(centre), h = v_mul(v_all(0.5f), width), low = v_sub(c, h), ten = v_all(10), zero = v_all(0);
+    vec narrow = zero, wide = zero;
+    vecmask thin = v_less(v_fma(width, c, width), v_all(0.5f));
+    if (v_any(thin)) {
+        vec c2 = v_min(v_mul(c, c), v_all(100)), h2 = v_mul(h, h);
+        vec six = v_fma(c2, v_fma(c2, v_fma(v_all(64), c2, v_all(-480)), v_all(720)), v_all(-120));
+        vec four = v_fma(c2, v_fma(v_all(16), c2, v_all(-48)), v_all(12)), two = v_fma(v_all(4), c2, v_all(-2));
+        vec s = v_fma(h2, v_mul(six, v_all(1.984127e-4f)), v_mul(four, v_all(0.0083333333f)));
+        s = v_fma(h2, v_fma(h2, s, v_mul(two, v_all(0.16666667f))), v_all(1));
+        narrow = v_mul(v_mul(v_mul(v_all(1.1283792f), width), v_exp(v_sub(zero, c2), one)), s);
+    }
+    if (v_bits(thin) != v_bits(v_first(V_LANES))) {
+        vec above = erfc_of(v_min(v_add(c, h), ten), one), below = erfc_of(v_min(v_size(low), ten), one);
+        wide = v_select(v_less(low, zero), v_sub(v_sub(v_all(2), below), above), v_sub(below, above));
+    }
+    return v_select(thin, narrow, wide);
+}
+
 // Masses of the bins from `first` on: few are not 0.
 static void fill_bins(k_context *restrict k_, const pair_row *w, uint first, uint count, float *room)
 {
-    // beyond 10 lengths of the density from its edge a bin has none (softmax_bins.h)
+    // beyond 10 lengths of the density from its edge a bin has none
     float middle = w->aim - 0.5f - (float)(int)first, reach = 1.5f + 10.0f / K_P(bin_width), most = (float)(int)count;
     uint from = (uint)K_MIN(K_MAX(middle - reach, 0.0f), most), to = (uint)K_MIN(K_MAX(middle + reach + 1.0f, 0.0f), most);
-    const float aim = w->aim, share = w->share, width = K_P(bin_width);
+    vec share = v_all(w->share), width = v_all(K_P(bin_width)), least = v_all(1.0e-30f);
+    float lanes[V_LANES];
+    for (uint j = 0; j < V_LANES; j++) lanes[j] = (float)(int)j + 0.5f - w->aim;
     memset(room, 0, (count + HAND_PAIR) * sizeof *room);
-    for (uint i = from - from % V_LANES; i < to; i += V_LANES)
-        for (uint j = 0; j < V_LANES; j++) {
-            float a = share * mass_between(((float)(int)(first + i + j) + 0.5f - aim) * width, width);
-            room[i + j] = K_SELECT(a < 1.0e-30f, 0.0f, a);
-        }
+    for (uint i = from; i < to; i += V_LANES) {
+        vec a = v_mul(share, mass_of(v_mul(v_add(v_all((float)(int)(first + i)), v_load(lanes)), width), width));
+        v_store(room + i, v_select(v_less(a, least), v_all(0), a));
+    }
     memset(room + count, 0, HAND_PAIR * sizeof *room);
 }
 
@@ -221,6 +260,7 @@ VFN bool weigh_block(const pair_hand *h, const pair_block *b, float share, float
     for (uint i = 0; i < b->count; i += HAND_PAIR)
         for (uint j = 0; j < 2; j++) {
             uint at = i + j * V_LANES;
+            v_prefetch((const char *)(b->u + at) + HAND_AHEAD);
             vec x = v_load(b->x + at), a = v_fma(s, v_load(b->u + at), e);
             if (weighted) a = v_mul(a, v_load(b->weight + at));
             vec below = v_sub(v_max(v_mul(half, x), least), half_top);
