@@ -19,6 +19,7 @@ struct pair_cell {
     float x, u;                            // x_j - max and u_j - max; 0 where there is none
     float p, q;                            // 0 where there is none
     float r;                               // log(p / q) where both are there
+    float half_x, half_u, half_d;          // halves of x, u and x - u before the temperature, which stay within f32
     bool has_p, has_q;
 };
 K_STRUCT(pair_cell)
@@ -82,6 +83,10 @@ K_FN float weight_of(K_CTX pair_row w, uint word, uint column)
     return a;
 }
 
+// weight * difference / temperature, of half the difference: two finite logits may be further apart than f32 reaches, and
+// what the weight does not bring back is an infinite value.
+K_FN float weigh_half(K_CTX float weight, float half_) { return 2.0f * ((weight * half_) * K_P(inverse_temperature)); }
+
 K_FN float size_of(float x) { return x < 0.0f ? -x : x; }
 
 K_FN pair_cell compare(K_CTX pair_row w, uint word, uint other)
@@ -102,6 +107,9 @@ K_FN pair_cell compare(K_CTX pair_row w, uint word, uint other)
     float apart = k_clamp(x - u);
     bool near = size_of(apart) + size_of(gap) < size_of(below) + size_of(other_below);
     float d = near ? apart - gap : below - other_below;
+    c.half_x = c.has_p ? 0.5f * x - 0.5f * w.top : 0.0f;
+    c.half_u = c.has_q ? 0.5f * u - 0.5f * w.second_top : 0.0f;
+    c.half_d = near ? 0.5f * d : c.half_x - c.half_u;
     c.x = k_clamp(below * K_P(inverse_temperature));
     c.u = k_clamp(other_below * K_P(inverse_temperature));
     c.p = c.has_p ? k_exp(c.x) * w.scale : 0.0f;

@@ -20,6 +20,8 @@ struct pair_sums {
 };
 K_STRUCT(pair_sums)
 
+#define VAST 1.0e30f                       // beyond it e^r - 1 - r is -r
+
 // e^r - 1 - r >= 0, relative 8 ulp, for r below 0.6.
 K_FN float excess(float r)
 {
@@ -36,10 +38,8 @@ K_FN pair_sums weigh_cell(K_CTX pair_row w, uint word, uint other, uint column)
     bool there = word_class(word) == FLAG_OTHER;
     float x = K_FLT(there ? word : 0u);
     if ((K_C(options) & OPTION_SOFTCAP) != 0u) x = soft_cap(K_PASS x);
-    // halves, because the difference of two finite logits may pass f32's range before the weight brings it back
-    float half_below = k_clamp((0.5f * x - 0.5f * w.top) * K_P(inverse_temperature));
     s.weights = a;
-    s.forward = there && a != 0.0f ? 2.0f * (a * half_below) : 0.0f;
+    s.forward = there && a != 0.0f ? weigh_half(K_PASS a, 0.5f * x - 0.5f * w.top) : 0.0f;
     s.reverse = 0.0f;
     s.flag = a != 0.0f && word == K_WORD_MINUS_INF ? FLAG_MINUS_INF : 0u;
     if ((K_C(term) & PAIR_GIVEN) != 0u && (other & 0x7fffffffu) >= K_WORD_INF) s.flag = s.flag | FLAG_NAN;
@@ -57,9 +57,11 @@ K_FN pair_sums compare_cell(K_CTX pair_row w, uint word, uint other)
         // far from each other the exponential is one of the two probabilities
         s.forward = both && c.r < 0.5f ? c.q * excess(c.r) : c.p - c.q * (1.0f + c.r);
         s.reverse = both && c.r > -0.5f ? c.p * excess(-c.r) : c.q - c.p * (1.0f - c.r);
+        if (both && c.r < -VAST) s.forward = weigh_half(K_PASS c.q, -c.half_d);
+        if (both && c.r > VAST) s.reverse = weigh_half(K_PASS c.p, c.half_d);
     } else {
-        s.forward = c.has_p && c.q > 0.0f ? c.q * c.x : 0.0f;
-        s.reverse = c.has_q && c.p > 0.0f ? c.p * c.u : 0.0f;
+        s.forward = c.has_p && c.q > 0.0f ? weigh_half(K_PASS c.q, c.half_x) : 0.0f;
+        s.reverse = c.has_q && c.p > 0.0f ? weigh_half(K_PASS c.p, c.half_u) : 0.0f;
     }
     return s;
 }
