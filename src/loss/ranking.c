@@ -7,7 +7,9 @@
 
 enum {
     DISPATCH_ITEMS_LEAST = 16384,          // of the pairs in one dispatch: enough to fill a device
-    GROUP_SPREAD = 16                      // groups are taken to be at most so many times their mean
+    GROUP_SPREAD = 16,                     // groups are taken to be at most so many times their mean
+    ROUND_ITEMS = 1024,                    // of a group, which meet each other in one round (src/backend/cpu/rank_hand.h)
+    ROUNDS_MOST = 63                       // so many times two threads may write a group
 };
 
 static uint32_t statistics_need(const wane_plan *plan) { (void)plan; return 0; }
@@ -50,6 +52,22 @@ static void choose_flags(rank_problem *p)
     if (p->plan->loss->loss == WANE_LOSS_MANN_WHITNEY) *flags |= RANK_BINARY;
 }
 
+// How many items a group is likely to have at most.
+static int64_t largest_group(const rank_problem *p)
+{
+    int64_t mean = p->groups > 0 ? p->items / p->groups + 1 : 1;
+    return p->offsets < 0 || mean > p->items / GROUP_SPREAD ? p->items : mean * GROUP_SPREAD;
+}
+
+// Rounds after the first in which a CPU compares the items of large groups: an odd number, so that blocks of items meet in
+// pairs. A larger group than was thought of has larger blocks.
+static uint32_t count_rounds(const rank_problem *p)
+{
+    int64_t blocks = (largest_group(p) + ROUND_ITEMS - 1) / ROUND_ITEMS;
+    if (p->plan->limits.backend != WANE_BACKEND_CPU || p->plan->loss->loss == WANE_LOSS_AUC_MARGIN || blocks < 2) return 0;
+    return blocks > ROUNDS_MOST ? ROUNDS_MOST : (uint32_t)(blocks - 1) | 1;
+}
+
 static void place_all(rank_problem *p)
 {
     rank_record *r = p->record;
@@ -62,6 +80,7 @@ static void place_all(rank_problem *p)
     p->at_scan = rank_place(p, (ends > (uint64_t)p->items ? ends : (uint64_t)p->items) / (SCAN_BLOCK - 1) + 16);
     uint32_t *planes[] = {&r->at_group, &r->at_score, &r->at_label, &r->at_flags, &r->at_grad, &r->at_loss, &r->at_pairs};
     for (size_t i = 0; i < sizeof planes / sizeof *planes; i++) *planes[i] = item_plane(p);
+    if (needs_pairs(p) && count_rounds(p)) r->at_low = item_plane(p), r->at_place = rank_place(p, (uint64_t)(p->items + 1) / 2);
     if (p->weight >= 0) r->at_weight = item_plane(p);
     if (r->flags & RANK_GAINS) r->at_gain = item_plane(p), r->at_dcg = item_plane(p), r->at_ideal = item_plane(p);
     if (r->flags & RANK_VALUES) r->at_value = item_plane(p);
@@ -133,13 +152,10 @@ static bool add_moments(rank_problem *p)
     return rank_add_map(p, 0, MAP_CENTRED);
 }
 
-// A dispatch runs as many items as its budget allows if each met the largest group that is likely.
-static bool add_pairs(rank_problem *p)
+// One round. A dispatch runs as many items as its budget allows if each met the largest group that is likely.
+static bool add_round(rank_problem *p, uint32_t round, uint32_t rounds)
 {
-    if (p->plan->loss->loss == WANE_LOSS_AUC_MARGIN) return add_moments(p);
-    if (!needs_pairs(p)) return p->items == 0 || rank_add_map(p, 0, MAP_LEVELS);
-    int64_t mean = p->groups > 0 ? p->items / p->groups + 1 : 1;
-    int64_t largest = p->offsets < 0 || mean > p->items / GROUP_SPREAD ? p->items : mean * GROUP_SPREAD;
+    int64_t largest = largest_group(p);
     uint64_t budget = p->plan->limits.max_dispatch_elems / (uint64_t)(largest > 0 ? largest : 1);
     int64_t step = budget < DISPATCH_ITEMS_LEAST ? DISPATCH_ITEMS_LEAST : budget > INT32_MAX ? INT32_MAX : (int64_t)budget;
     step = step / PAIR_ITEMS * PAIR_ITEMS;
@@ -148,12 +164,24 @@ static bool add_pairs(rank_problem *p)
         int64_t count = p->items - first < step ? p->items - first : step;
         wane_pass *pass = rank_add(p, WANE_KERNEL_RANK_PAIRS, rank_blocks(count, PAIR_ITEMS));
         if (!pass) return false;
-        if (first) pass->flags = WANE_PASS_WITH_PREVIOUS;       // each writes the planes of its own items
+        if (first) pass->flags = WANE_PASS_WITH_PREVIOUS;       // no two of a round write one item
         pass->window[2] = (uint32_t)first;
+        pass->window[3] = round;
+        pass->window[4] = rounds;
         pass->consts[0] = p->link;
         pass->consts[1] = p->pair_weight | (p->weight >= 0 ? WEIGHT_OF_ITEMS : 0) | (valued ? 0 : PAIR_NO_VALUE);
         pass->slots[0] = rank_work(p);
     }
+    return true;
+}
+
+static bool add_pairs(rank_problem *p)
+{
+    if (p->plan->loss->loss == WANE_LOSS_AUC_MARGIN) return add_moments(p);
+    if (!needs_pairs(p)) return p->items == 0 || rank_add_map(p, 0, MAP_LEVELS);
+    uint32_t rounds = count_rounds(p);
+    for (uint32_t round = 0; round <= rounds; round++)
+        if (!add_round(p, round, rounds)) return false;
     return true;
 }
 

@@ -433,6 +433,44 @@ static void test_repeat(void **state)
     free(q);
 }
 
+// Groups of several chunks of the kernels by hand, against sums in double: blocks of one chunk and of more that meet in rounds, a
+// group larger than the plan could think of; scores near enough for exponentials to be products, and too far.
+static void test_large_groups(void **state)
+{
+    static const struct { int32_t items, groups, large; int levels; float size; } cases[] = {
+        {3300, 0, 3300, 5, 1}, {3300, 0, 3300, 3000, 16}, {6000, 40, 5800, 5, 5.3f}, {6000, 40, 5800, 3000, 1}, {2500, 40, 2400, 3, 1},
+        {1100, 0, 1100, 5, 1e-6f}, {2100, 0, 2100, 2, -200}};
+    (void)state;
+    problem *p = new_problem();
+    for (size_t n = 0; n < (thorough ? sizeof cases / sizeof *cases : 0); n++) {
+        make(p, cases[n].items, cases[n].groups, cases[n].levels, 91 + n);
+        for (int32_t g = 1; g < p->groups; g++) p->offsets[g] = p->items - cases[n].large - p->groups + 1 + g;
+        if (p->groups) p->offsets[p->groups - 1] = p->items - cases[n].large;
+        int32_t first = p->items - cases[n].large;
+        // below 0 all pairs are in order, by far, and their values small
+        for (int32_t i = 0; i < p->items; i++)
+            p->scores[i] = cases[n].size < 0 ? 16 * p->labels[i] + p->scores[i] / 4 : p->scores[i] * cases[n].size + 300;
+        double *want = calloc(2 * (size_t)p->items, sizeof *want), *size = want + p->items, total = 0, pairs = 0;
+        assert_non_null(want);
+        for (int32_t i = first; i < p->items; i++)
+            for (int32_t j = first; j < p->items; j++) {
+                if (p->labels[i] <= p->labels[j]) continue;
+                double t = (double)p->scores[i] - (double)p->scores[j], e = exp(-fabs(t)), slope = (t < 0 ? 1 : e) / (1 + e);
+                total += fmax(-t, 0) + log1p(e);
+                want[i] -= slope, want[j] += slope;
+                size[i] += slope, size[j] += slope;
+                pairs++;
+            }
+        solve(p);
+        near("value of a large group", (double)floats(&p->group_loss)[p->groups ? p->groups - 1 : 0], total, 1e-6 * total);
+        for (int32_t i = first; i < p->items; i++)
+            near("gradient in a large group", (double)floats(&p->grad)[i], want[i], 1e-6 * size[i]);
+        if (!p->groups) assert_int_equal(pair_count(p), (int64_t)pairs);
+        free(want);
+    }
+    free(p);
+}
+
 static void run_backwards(void *user, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument)
 {
     (void)user;
@@ -685,7 +723,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sums), cmocka_unit_test(test_shifts), cmocka_unit_test(test_orders),
         cmocka_unit_test(test_scales), cmocka_unit_test(test_counts), cmocka_unit_test(test_gradient_alone),
         cmocka_unit_test(test_ndcg), cmocka_unit_test(test_auc), cmocka_unit_test(test_saturation), cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_ndcg_without_gains),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_large_groups), cmocka_unit_test(test_bad_labels), cmocka_unit_test(test_ndcg_without_gains),
         cmocka_unit_test(test_odd_scores),
         cmocka_unit_test(test_bad_offsets), cmocka_unit_test(test_groups_without_pairs), cmocka_unit_test(test_bad_pairs)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
