@@ -46,9 +46,10 @@
 #define RANK_BAD_OFFSET 0xffffffffu
 
 // ---- flags of an item, record.at_flags ----
-#define ITEM_ODD 1u                // its score is NaN or infinite
+#define ITEM_ODD 1u                // its score or weight is NaN or infinite
 #define ITEM_BAD 2u                // its label is bad: its group is dropped
 #define ITEM_GAINLESS 4u           // its label has no gain, which the output ndcg alone needs: its group has no ndcg
+#define ITEM_PULLED 8u             // of a given pair: its upstream gradient is NaN or infinite
 
 // ---- sums: SUM_WORDS for each block of SUM_BLOCK words, then for each block of blocks (from sum_level) ----
 #define SUM_BLOCK 256u
@@ -84,6 +85,7 @@
 #define MAP_MOMENTS 9u             // one lane: the classes' means and counts
 #define MAP_CENTRED 10u            // values and gradients from the moments
 #define MAP_HALVES 7u              // twice the positives above a negative, ties half
+#define MAP_GROUPS 11u             // the group of each item
 
 // ---- scan ----
 #define SCAN_BLOCK 128u

@@ -1,5 +1,5 @@
 // Given pairs, after their entries are sorted by item (window.at). COLLECT_ENTRIES: one lane, one entry: the pair's slope,
-// with its sign for the second item, and whether the pair is NaN. COLLECT_ITEMS: one lane, one item: finds its entries
+// with its sign for the second item, and whether it is NaN. COLLECT_ITEMS: one lane, one item: finds its entries
 // by bisection and leaves their sum as its gradient, its state, and itself as its group.
 #if K_PHASE == 1
 #include "softmax.h"
@@ -27,7 +27,8 @@ K_FN uint entry_of(K_CTX uint i)
         uint e = K_LD(work, K_W(at) + K_P(sort_words) + i);
         float slope = K_FLT(K_LD(work, K_P(at_value) + e / 2u));
         K_ST(work, K_P(at_dcg) + i, K_BITS((e & 1u) == 0u ? slope : -slope));
-        K_ST(work, K_P(at_ideal) + i, K_LD(work, K_P(at_flags) + e / 2u) & ITEM_ODD);
+        uint flags = K_LD(work, K_P(at_flags) + e / 2u);
+        K_ST(work, K_P(at_ideal) + i, (flags & (ITEM_ODD | ITEM_PULLED)) != 0u ? ITEM_ODD : 0u);
     } else {
         uint sum[2];
         uint odd[2];

@@ -1,12 +1,11 @@
-// One lane, one item. Reads scores (f32, f16 or bf16), labels (f32 or i32), weight, the offsets' running maximum;
-// writes group, score (0 where it is NaN or infinite), label, flags, weight and value planes. Labels become integers in
-// the order of the labels, so that comparisons are exact for both types and need no float.
+// One lane, one item. Reads scores (f32, f16 or bf16), labels (f32 or i32) and weight; writes score and weight (0 where they
+// are NaN or infinite), label, flags and value planes. Labels become integers in the order of the labels, so that
+// comparisons are exact for both types and need no float.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "types.h"
 #include "rank.h"
 #include "elementary.h"
-#include "rank_item.h"
 #define SCORE_MOST 4.2535296e37f           // 2^125
 
 // 2^label - 1 for labels of 0 to 30, exact for whole ones until f32 ends.
@@ -18,7 +17,6 @@ K_FN float gain_of(float label)
 }
 #else
     uint i = K_ITEM;
-    K_ST(work, K_P(at_group) + i, find_group(K_PASS i));
     uint type = K_P(types) & 15u;
     K_INDEX at = K_STEP(i, K_P(scores_step));
     uint word = 0u;
@@ -48,7 +46,11 @@ K_FN float gain_of(float label)
     order = bad ? 0u : order;
     if ((K_P(flags) & RANK_BINARY) != 0u) order = order != 0u && order < 0x80000000u ? 1u : 0u;
     K_ST(work, K_P(at_label) + i, order);
+    if ((K_P(flags) & RANK_HAS_WEIGHT) != 0u) {
+        word = K_LD(weight, K_STEP(i, K_P(weight_step)));
+        bool loose = (word & 0x7fffffffu) >= K_WORD_INF;
+        K_ST(work, K_P(at_weight) + i, loose ? 0u : word);
+        odd = odd || loose;
+    }
     K_ST(work, K_P(at_flags) + i, (odd ? ITEM_ODD : 0u) | (bad ? ITEM_BAD : 0u) | (gainless ? ITEM_GAINLESS : 0u));
-    if ((K_P(flags) & RANK_HAS_WEIGHT) != 0u)
-        K_ST(work, K_P(at_weight) + i, K_LD(weight, K_STEP(i, K_P(weight_step))));
 #endif

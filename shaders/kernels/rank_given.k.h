@@ -49,12 +49,16 @@ K_FN float score_limited(uint word) { return K_MAX(K_MIN(K_FLT(word), 4.2535296e
     bool live = good && !odd;
     float value = live ? k_clamp(r.value) : 0.0f;
     float slope = live ? r.slope : 0.0f;
-    if (K_P(reduction) == RANK_NONE && (K_P(flags) & RANK_HAS_UPSTREAM) != 0u)
-        slope = slope * K_FLT(K_LD(upstream, K_STEP(p, K_P(upstream_step))));
+    bool pulled = false;
+    if (K_P(reduction) == RANK_NONE && (K_P(flags) & RANK_HAS_UPSTREAM) != 0u) {
+        uint up = K_LD(upstream, K_STEP(p, K_P(upstream_step)));
+        pulled = good && (up & 0x7fffffffu) >= K_WORD_INF;
+        slope = slope * K_FLT(pulled ? 0u : up);
+    }
     K_ST(work, K_P(at_loss) + p, K_BITS(value));
     K_ST(work, K_P(at_value) + p, K_BITS(k_clamp(slope)));
     K_ST(work, K_P(at_above) + p, odd ? K_WORD_NAN : value >= 3.4028235e38f ? K_WORD_INF : K_BITS(value));
-    K_ST(work, K_P(at_flags) + p, (odd ? ITEM_ODD : 0u) | (good ? 0u : ITEM_BAD));
+    K_ST(work, K_P(at_flags) + p, (odd ? ITEM_ODD : 0u) | (good ? 0u : ITEM_BAD) | (pulled ? ITEM_PULLED : 0u));
     K_ST(work, K_P(at_pairs) + p, good ? 1u : 0u);
     for (uint side = 0u; side < 2u; side++) {
         uint e = 2u * p + side;

@@ -34,7 +34,9 @@ K_FN uint bound(K_CTX uint keys, uint key, bool past, uint begin, uint end)
 #else
     uint i = K_ITEM;
     uint mode = K_W(mode);
-    uint g = K_LD(work, K_P(at_group) + i);
+    uint g = RANK_NO_GROUP;
+    if (mode == MAP_GROUPS) K_ST(work, K_P(at_group) + i, find_group(K_PASS i));
+    else g = K_LD(work, K_P(at_group) + i);
     uint begin = 0u;
     uint end = 0u;
     if (g != RANK_NO_GROUP) {

@@ -1,5 +1,5 @@
 // One lane, one item: its gradient, the pair sum times the group's factor, the reduction's and the upstream's. Exactly 0
-// where the group is dropped or there is none, NaN where the group is NaN.
+// where the group is dropped or there is none, NaN where the group is NaN, or has a pair and a NaN or infinite upstream.
 #if K_PHASE == 1
 #include "softmax.h"
 #include "types.h"
@@ -14,12 +14,17 @@ K_FN float group_factor(K_CTX uint g)
                     + K_FLOAT(K_LD(work, group_at(K_PASS TALLY_PAIRS_LO, g)));
         f = pairs > 0.0f ? f / pairs : 0.0f;
     }
-    // of given pairs each has its own in its slope
-    if ((K_P(flags) & RANK_HAS_UPSTREAM) != 0u && !((K_P(flags) & RANK_GIVEN) != 0u && K_P(reduction) == RANK_NONE)) {
-        uint at = K_P(reduction) == RANK_NONE ? g : 0u;
-        f = f * K_FLT(K_LD(upstream, K_STEP(at, K_P(upstream_step))));
-    }
     return f;
+}
+
+// Of given pairs each has its own in its slope.
+K_FN uint upstream_word(K_CTX uint g)
+{
+    bool none = K_P(reduction) == RANK_NONE;
+    bool here = (K_P(flags) & RANK_HAS_UPSTREAM) != 0u && !((K_P(flags) & RANK_GIVEN) != 0u && none);
+    uint word = K_BITS(1.0f);
+    if (here) word = K_LD(upstream, K_STEP(none ? g : 0u, K_P(upstream_step)));
+    return word;
 }
 #else
     uint i = K_ITEM;
@@ -30,7 +35,13 @@ K_FN float group_factor(K_CTX uint g)
     if (given) state = K_LD(work, K_P(at_rank) + i);
     else if (g != RANK_NO_GROUP) state = K_LD(work, group_at(K_PASS GROUP_STATE, g));
     float x = 0.0f;
-    if (state == GROUP_NORMAL) x = k_clamp(K_FLT(K_LD(work, K_P(at_grad) + i)) * group_factor(K_PASS g));
+    if (state == GROUP_NORMAL) {
+        float factor = group_factor(K_PASS g);
+        uint up = upstream_word(K_PASS g);
+        bool odd = (up & 0x7fffffffu) >= K_WORD_INF;
+        if (odd && factor != 0.0f) state = GROUP_NAN;
+        else if (!odd) x = k_clamp(K_FLT(K_LD(work, K_P(at_grad) + i)) * (factor * K_FLT(up)));
+    }
     uint type = K_P(types) >> 4u;
     bool add = (K_P(flags) & RANK_ACCUMULATE) != 0u;
     K_INDEX at = K_STEP(i, K_P(grad_step));

@@ -1,6 +1,6 @@
 // ranking.c - the planner of losses by pairs within groups: scores, labels and offsets to values and gradients.
 //
-// offsets are checked and made increasing by a scan; gather packs items into planes with the group of each; pairs runs
+// offsets are checked and made increasing by a scan; items find their groups, and are packed into planes; pairs runs
 // every item against all of its group; sums over segments give each group its value; reduce gives the scalars; write
 // gives the gradients. The plan knows the number of items and of groups, and nothing of the groups' sizes.
 #include "loss/ranking.h"
@@ -107,6 +107,7 @@ static bool add_groups(rank_problem *p)
     pass->slots[1] = rank_work(p);
     if (p->offsets >= 0 && !rank_add_scan(p, p->record->at_offset, p->groups + 1, SCAN_MAX)) return false;
     if (p->items == 0) return true;
+    if (!rank_add_map(p, 0, MAP_GROUPS)) return false;
     pass = rank_add(p, WANE_KERNEL_RANK_GATHER, p->items);
     if (!pass) return false;
     pass->slots[0] = rank_slot(p, p->scores);

@@ -162,18 +162,16 @@ void rank_place_sums(rank_problem *p, int64_t count, uint32_t sums)
 wane_status rank_check_workspace(rank_problem *p)
 {
     wane_plan *plan = p->plan;
-    uint64_t most = (plan->limits.max_window_bytes - 512) / 4;
-    const char *limit = "max_window_bytes of the device";
-    if (plan->workspace_limit_bytes && plan->workspace_limit_bytes / 4 < most) {
-        most = plan->workspace_limit_bytes / 4;
-        limit = "workspace_limit_bytes";
-    }
-    if (most > UINT32_MAX) most = UINT32_MAX;
+    uint64_t most = wane_min_u64((plan->limits.max_window_bytes - 512) / 4, UINT32_MAX), limit = plan->workspace_limit_bytes;
     if (p->words > most)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "scores",
-                         "%lld items in %lld groups take %llu bytes of workspace and %s allows %llu: split them by groups",
-                         (long long)p->items, (long long)p->groups, (unsigned long long)p->words * 4, limit,
-                         (unsigned long long)most * 4);
+                         "%lld items in %lld groups take %llu bytes of workspace, which is bound whole, and max_window_bytes of "
+                         "the device allows %llu: split them by groups", (long long)p->items, (long long)p->groups,
+                         (unsigned long long)p->words * 4, (unsigned long long)most * 4);
+    if (limit && p->words * 4 > limit)
+        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
+                         "is %llu: %lld items in %lld groups take %llu", (unsigned long long)limit, (long long)p->items,
+                         (long long)p->groups, (unsigned long long)p->words * 4);
     plan->workspace_bytes = p->words * 4;
     plan->status_byte = 4 * RANK_STATUS;
     return WANE_OK;

@@ -40,7 +40,7 @@ static void put_gradient(oracle_problem *problem, moments p, moments n, double a
     const double *upstream = problem->in[ORACLE_ROLE_UPSTREAM].data;
     for (int64_t i = 0; i < problem->in[ORACLE_ROLE_SCORES].extents[0]; i++) {
         const moments *m = y[i] > 0 ? &p : &n;
-        double each = 2 / m->count * (upstream == NULL ? 1 : upstream[0]), apart = s[i] - m->mean;
+        double each = 2 / m->count * (upstream == NULL ? 1 : isfinite(upstream[0]) ? upstream[0] : NAN), apart = s[i] - m->mean;
         double scale = 8 * m->size + 2 * fabs(s[i] - s[0]) + 6 * fabs(apart) + off + 4 * alpha;
         put(problem, ORACLE_ROLE_GRAD_SCORES, i, each * (apart + (y[i] > 0 ? -alpha : alpha)), fabs(each) * scale + RANKING_TINY);
     }

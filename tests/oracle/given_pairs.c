@@ -57,13 +57,18 @@ static const char *solve(oracle_problem *problem) {
         odd_scores += odd;
         double up = upstream->data == NULL ? 1 : upstream->data[reduction == ORACLE_REDUCTION_NONE ? p : 0];
         double scale = v.slope_scale + (RANKING_SUM_ERROR + 4) * fabs(v.slope) + RANKING_TINY;
-        add(problem, i, each * up * v.slope, fabs(each * up) * scale);
-        add(problem, j, -each * up * v.slope, fabs(each * up) * scale);
+        double slope = isfinite(up) ? each * up * v.slope : NAN;
+        add(problem, i, slope, fabs(each * up) * scale);
+        add(problem, j, -slope, fabs(each * up) * scale);
         sum += v.value;
         sum_scale += v.value_scale + (RANKING_SUM_ERROR + 4) * v.value;
         if (reduction == ORACLE_REDUCTION_NONE) {
             put(problem, ORACLE_ROLE_LOSS, p, v.value, v.value_scale);
         }
+    }
+    bool all_nan = reduction != ORACLE_REDUCTION_NONE && count > 0 && upstream->data != NULL && !isfinite(upstream->data[0]);
+    for (int64_t i = 0; i < items && all_nan; i++) {
+        add(problem, i, NAN, 0);
     }
     if (reduction != ORACLE_REDUCTION_NONE) {
         put(problem, ORACLE_ROLE_LOSS, 0, each * sum, each * sum_scale);

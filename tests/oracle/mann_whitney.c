@@ -5,13 +5,14 @@
 #include "ranking.h"
 #include "registry.h"
 
-// Share of the pairs in which the positive is above, ties half; -1 without a pair, NaN with a score that is no number.
+// Share of the pairs in which the positive is above, ties half; -1 without a pair. odd: with a score or weight that is no number.
 static double auc_of(const oracle_problem *problem, int64_t begin, int64_t end, bool *odd) {
     const double *scores = problem->in[ORACLE_ROLE_SCORES].data, *labels = problem->in[ORACLE_ROLE_LABELS].data;
+    const double *weight = problem->in[ORACLE_ROLE_WEIGHT].data;
     double above = 0, pairs = 0;
     *odd = false;
     for (int64_t i = begin; i < end; i++) {
-        *odd = *odd || !isfinite(scores[i]);
+        *odd = *odd || !isfinite(scores[i]) || (weight != NULL && !isfinite(weight[i]));
         for (int64_t j = begin; j < end && labels[i] > 0; j++) {
             if (!(labels[j] > 0)) {
                 pairs += 1;

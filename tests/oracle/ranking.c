@@ -182,8 +182,9 @@ static bool solve_group(state *s, int64_t g, int64_t begin, int64_t end, double 
         s->dropped[g] = s->dropped[g] || is_bad_label(s, s->labels[i]);
     }
     for (int64_t i = begin; i < end && !s->dropped[g]; i++) {
-        status[ODD_SCORES] += !isfinite(s->scores[i]);
-        odd = odd || !isfinite(s->scores[i]);
+        bool here = !isfinite(s->scores[i]) || (s->weight != NULL && !isfinite(s->weight[i]));
+        status[ODD_SCORES] += here;
+        odd = odd || here;
         bool same = s->rule.binary ? (s->labels[i] > 0) == (s->labels[begin] > 0) : s->labels[i] == s->labels[begin];
         levels = levels || !same;
     }
@@ -264,11 +265,14 @@ static void put_gradient(state *s, const ranking_groups *groups, double pairs, d
         double d = reduction == ORACLE_REDUCTION_MEAN ? pairs
                  : reduction == ORACLE_REDUCTION_GROUP_MEAN ? s->pairs[g] * live : 1;
         double factor = s->pairs[g] > 0 && d > 0 ? 1 / d : 0;
+        bool nan = s->poisoned[g] && s->pairs[g] > 0;
         if (s->upstream != NULL) {
-            factor *= s->upstream[reduction == ORACLE_REDUCTION_NONE ? g : 0];
+            double upstream = s->upstream[reduction == ORACLE_REDUCTION_NONE ? g : 0];
+            bool weightless = weighs_gains(s) && !(s->best[g] > 0);
+            nan = nan || (s->pairs[g] > 0 && !weightless && !isfinite(upstream));
+            factor *= isfinite(upstream) ? upstream : 0;
         }
         for (int64_t i = groups->begin[g]; i < groups->end[g]; i++) {
-            bool nan = s->poisoned[g] && s->pairs[g] > 0;
             double value = fmax(-(double)FLT_MAX, fmin((double)FLT_MAX, factor * s->grad[i]));
             put(s->problem, ORACLE_ROLE_GRAD_SCORES, i, nan ? NAN : value,
                 fabs(factor) * (s->grad_scale[i] + 4 * fabs(s->grad[i])) + (s->grad_scale[i] > 0 ? RANKING_TINY : 0));

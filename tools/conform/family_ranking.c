@@ -180,13 +180,24 @@ static void fill_mixed(conform_inputs *in)
     fill_bad_pairs(in);
 }
 
+// Weights, and upstream gradients of groups or pairs, that are NaN or infinite.
+static void fill_odd_weights(conform_inputs *in)
+{
+    static const double odd[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
+    double *weight = in->of[WANE_ROLE_WEIGHT], *upstream = in->of[WANE_ROLE_UPSTREAM];
+    for (int64_t i = 0; weight && i < in->count[WANE_ROLE_WEIGHT]; i++)
+        if (conform_below(&in->random, 60) == 0) weight[i] = odd[conform_below(&in->random, 3)];
+    for (int64_t i = 0; upstream && i < in->count[WANE_ROLE_UPSTREAM]; i++)
+        if (conform_below(&in->random, 6) == 0) upstream[i] = odd[conform_below(&in->random, 3)];
+}
+
 static const conform_values values[] = {
     {"plain", 0, NULL}, {"ties", 0, fill_ties}, {"equal", VALUES_TRIVIAL, fill_equal}, {"sharp", 0, fill_sharp},
     {"shifted", 0, fill_shifted}, {"denormal", 0, fill_denormal}, {"nan", 0, fill_nan}, {"all_nan", 0, fill_all_nan},
     {"levels", 0, fill_levels}, {"one_level", VALUES_TRIVIAL, fill_one_level}, {"real_labels", 0, fill_real_labels},
     {"bad_labels", VALUES_TRIVIAL, fill_bad_labels}, {"bad_offsets", VALUES_TRIVIAL, fill_bad_offsets},
     {"outside", 0, fill_outside}, {"bad_pairs", 0, fill_bad_pairs}, {"hub", 0, fill_hub},
-    {"mixed", VALUES_TRIVIAL, fill_mixed}, {NULL, 0, NULL}};
+    {"mixed", VALUES_TRIVIAL, fill_mixed}, {"odd_weights", 0, fill_odd_weights}, {NULL, 0, NULL}};
 
 // ---- cases ----
 

@@ -99,9 +99,8 @@ static void load_chunk(const pair_group *group, uint32_t begin, uint32_t end, ch
         c->value[n] = c->value[n] > 0 ? 1 : 0;
         c->factor[n] = work[args->p.at_rank + c->place[n]] <= args->p.top_k ? 1 : 0;
     }
+    for (uint32_t n = 0; n < c->count; n++) c->weight[n] = 1;
     if (weights & WEIGHT_OF_ITEMS) take_plane(work + args->p.at_weight, c, c->weight);
-    else
-        for (uint32_t n = 0; n < c->count && kind != WEIGHT_NONE; n++) c->weight[n] = 1;
     for (uint32_t n = c->count; n < c->count + V_LANES; n++) {
         c->score[n] = -NEVER;
         c->value[n] = c->factor[n] = c->weight[n] = 0;
@@ -215,7 +214,7 @@ static uint32_t opponent(uint32_t x, uint32_t round, uint32_t rounds)
     return y == x ? rounds : y;
 }
 
-static void run_block(const wane_cpu_call *call, const pair_group *group, uint32_t begin, chunk_memory *m)
+static void run_block(const pair_group *group, uint32_t begin, chunk_memory *m)
 {
     const rank_pairs_args *args = group->args;
     uint32_t *work = args->s.work, round = args->w.round;
@@ -254,19 +253,25 @@ static int way_of(const pair_group *group, float *middle)
     return args->p.sigma * (high - low) <= FACTORS_RANGE ? FACTORS : DIRECT;
 }
 
+static int weights_of(const rank_pairs_args *args)
+{
+    uint32_t kind = args->c.pair_weight & WEIGHT_KIND;
+    if (kind == WEIGHT_PROFIT) return ALL;
+    if (args->c.pair_weight & WEIGHT_OF_ITEMS) return MOST;
+    return kind == WEIGHT_NONE ? PLAIN : kind == WEIGHT_LABEL_DIFF ? MOST : LAMBDA;
+}
+
 static pair_group group_of(const rank_pairs_args *args, const pair_rule *rule, uint32_t g)
 {
     const uint32_t *ends = args->s.work + args->p.at_offset + g, blocks = args->w.rounds + 1;
     uint32_t chunks = (ends[1] - ends[0] + CHUNK - 1) / CHUNK;
     pair_group group = {.args = args, .rule = rule, .begin = ends[0], .end = ends[1]};
-    bool product = rule->kind == WEIGHT_LAMBDA || rule->kind == WEIGHT_PRECISION;
-    int weights = args->c.pair_weight & WEIGHT_OF_ITEMS ? ANY : rule->kind == WEIGHT_NONE ? PLAIN : product ? LAMBDA : ANY;
     group.span = (chunks + blocks - 1) / blocks * CHUNK;
     group.valued = !(args->c.pair_weight & PAIR_NO_VALUE);
     group.scale = (double)link_scale(rule->link, args->p.sigma);
     // a group of one block has nobody to meet
     if (args->w.round == 0 || group.end - group.begin > group.span) group.way = way_of(&group, &group.middle);
-    group.tile = choose_tile(rule->link, weights, group.valued, group.way);
+    group.tile = choose_tile(rule, weights_of(args), group.valued, group.way);
     return group;
 }
 
@@ -310,7 +315,7 @@ void HAND_NAME(rank_pairs)(const wane_cpu_call *call, uint32_t begin, uint32_t e
         pair_group group = group_of(&args, &rule, g);
         uint32_t at = group.begin + (i - group.begin + group.span - 1) / group.span * group.span;
         for (; at < stop && at < group.end; at += group.span) {
-            run_block(call, &group, at, &memory);
+            run_block(&group, at, &memory);
             if (args.w.round == args.w.rounds) end_block(call, &group, at);
         }
         i = group.end;

@@ -39,8 +39,8 @@ typedef struct chunk {
     uint16_t from[CHUNK + V_LANES];        // the first partner in the chunk that it meets as the preferred one
 } chunk;
 
-// Weights that a tile knows: none, those of kind WEIGHT_LAMBDA or WEIGHT_PRECISION, or any, of items too.
-enum { PLAIN, LAMBDA, ANY };
+// Weights that a tile knows: none, those of kind WEIGHT_LAMBDA or WEIGHT_PRECISION, these and others and of items, or all.
+enum { PLAIN, LAMBDA, MOST, ALL };
 // How it comes to exponentials.
 enum { DIRECT, FACTORS };
 
@@ -151,7 +151,7 @@ VFN vec weight_of(int weights, const pair_rule *rule, const pair_row *row, const
     vec w = row->weight;
     if (rule->kind == WEIGHT_LABEL_DIFF) w = v_mul(w, apart);
     if (rule->kind == WEIGHT_LAMBDA || rule->kind == WEIGHT_PRECISION) w = v_mul(w, v_mul(apart, far));
-    if (rule->kind == WEIGHT_PROFIT) w = v_mul(w, log_of_one_and(v_min(v_max(apart, v_all(0)), v_all(1.7e38f))));
+    if (weights == ALL && rule->kind == WEIGHT_PROFIT) w = v_mul(w, log_of_one_and(v_min(v_max(apart, v_all(0)), v_all(1.7e38f))));
     return w;
 }
 
@@ -247,42 +247,38 @@ typedef double (*tile_function)(const pair_rule *rule, chunk *a, chunk *b);
 
 #define TILE(name, link, weights, valued, way) \
     static double name(const pair_rule *rule, chunk *a, chunk *b) { return tile(link, weights, valued, way, rule, a, b); }
-#define TILES(name, link, way)                \
+#define TILES(name, link, way)                 \
     TILE(name##_plain, link, PLAIN, true, way) \
-    TILE(name##_weighted, link, ANY, true, way)
+    TILE(name##_weighted, link, MOST, true, way)
 TILES(hinge, WANE_LINK_HINGE, DIRECT)
 TILES(squared_hinge, WANE_LINK_SQUARED_HINGE, DIRECT)
 TILES(square, WANE_LINK_SQUARE, DIRECT)
-TILES(exponential, WANE_LINK_EXPONENTIAL, DIRECT)
-TILES(exponential_factors, WANE_LINK_EXPONENTIAL, FACTORS)
-TILES(smooth, WANE_LINK_SMOOTH_ZERO_ONE, DIRECT)
-TILES(smooth_factors, WANE_LINK_SMOOTH_ZERO_ONE, FACTORS)
-TILES(logistic, WANE_LINK_LOGISTIC, DIRECT)
-TILES(logistic_factors, WANE_LINK_LOGISTIC, FACTORS)
-TILE(logistic_lambda, WANE_LINK_LOGISTIC, LAMBDA, true, FACTORS)
+TILES(exponential, WANE_LINK_EXPONENTIAL, FACTORS)
+TILES(smooth, WANE_LINK_SMOOTH_ZERO_ONE, FACTORS)
+TILES(logistic, WANE_LINK_LOGISTIC, FACTORS)
 TILE(logistic_slopes, WANE_LINK_LOGISTIC, PLAIN, false, FACTORS)
-TILE(logistic_slopes_weighted, WANE_LINK_LOGISTIC, ANY, false, FACTORS)
-TILE(logistic_slopes_lambda, WANE_LINK_LOGISTIC, LAMBDA, false, FACTORS)
+TILE(logistic_lambda, WANE_LINK_LOGISTIC, LAMBDA, true, FACTORS)
+TILE(logistic_lambda_slopes, WANE_LINK_LOGISTIC, LAMBDA, false, FACTORS)
+TILE(logistic_direct, WANE_LINK_LOGISTIC, PLAIN, true, DIRECT)
+TILE(any, rule->link, ALL, true, DIRECT)               // what is rare, slower and in one function
 
-// Where values are not wanted some make them all the same, and are not asked for them.
-static tile_function choose_tile(uint32_t link, int weights, bool valued, int way)
+// The function, if exponentials are factors where there are any. Some make values that nobody wants.
+static tile_function choose_tile(const pair_rule *rule, int weights, bool valued, int way)
 {
-    bool factors = way == FACTORS, plain = weights == PLAIN;
-    switch (link) {
+    bool plain = weights == PLAIN;
+    if (weights == ALL) return any;
+    switch (rule->link) {
     case WANE_LINK_HINGE: return plain ? hinge_plain : hinge_weighted;
     case WANE_LINK_SQUARED_HINGE: return plain ? squared_hinge_plain : squared_hinge_weighted;
     case WANE_LINK_SQUARE: return plain ? square_plain : square_weighted;
-    case WANE_LINK_EXPONENTIAL:
-        if (factors) return plain ? exponential_factors_plain : exponential_factors_weighted;
-        return plain ? exponential_plain : exponential_weighted;
-    case WANE_LINK_SMOOTH_ZERO_ONE:
-        if (factors) return plain ? smooth_factors_plain : smooth_factors_weighted;
-        return plain ? smooth_plain : smooth_weighted;
-    default:
-        if (!factors) return plain ? logistic_plain : logistic_weighted;
-        if (valued) return plain ? logistic_factors_plain : weights == LAMBDA ? logistic_lambda : logistic_factors_weighted;
-        return plain ? logistic_slopes : weights == LAMBDA ? logistic_slopes_lambda : logistic_slopes_weighted;
+    default: break;
     }
+    if (way == DIRECT) return plain && rule->link == WANE_LINK_LOGISTIC ? logistic_direct : any;
+    if (rule->link == WANE_LINK_EXPONENTIAL) return plain ? exponential_plain : exponential_weighted;
+    if (rule->link == WANE_LINK_SMOOTH_ZERO_ONE) return plain ? smooth_plain : smooth_weighted;
+    if (plain) return valued ? logistic_plain : logistic_slopes;
+    if (weights == LAMBDA) return valued ? logistic_lambda : logistic_lambda_slopes;
+    return logistic_weighted;
 }
 
 #endif

@@ -1,0 +1,82 @@
+// rank_items_hand.h - the passes over items that cost most where groups are small, by hand: in rank_map the items' groups, found
+// by going on from the last one's rather than by a search for each; in rank_sum the sums of whole blocks, by vectors. The
+// rest is the made kernels'. Included by rank__<set>.c. Gained: docs/performance.md, Ranking.
+#include "backend/cpu/override.h"
+#include "backend/cpu/rank_places.h"
+#include "backend/cpu/vector.h"
+
+#include "kernels/rank.h"
+
+#include <stdbool.h>
+
+WANE_CPU_ARGUMENTS(rank_map, RANK_MAP)
+WANE_CPU_ARGUMENTS(rank_sum, RANK_SUM)
+HAND_DECLARE(rank_map);
+HAND_DECLARE(rank_sum);
+
+// The first of `count` rising words that is above i, from `low` on.
+static uint32_t first_above(const uint32_t *word, uint32_t low, uint32_t count, uint32_t i)
+{
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (word[middle] <= i) low = middle + 1;
+        else count = middle;
+    }
+    return low;
+}
+
+// As find_group of shaders/kernels/rank_item.h.
+void HAND_NAME(rank_map)(const wane_cpu_call *call, uint32_t begin, uint32_t end)
+{
+    rank_map_args args = rank_map_arguments(call);
+    if (args.w.mode != MAP_GROUPS) {
+        HAND_MADE(rank_map)(call, begin, end);
+        return;
+    }
+    const uint32_t *offset = args.s.work + args.p.at_offset, *raw = args.s.work + args.p.at_raw, ends = args.p.groups + 1;
+    uint32_t *group = args.s.work + args.p.at_group, next = first_above(offset, 0, ends, begin);
+    for (uint32_t i = begin; i < end;) {
+        uint32_t stop = next < ends && offset[next] < end ? offset[next] : end;
+        bool good = next > 0 && next < ends && raw[next - 1] == offset[next - 1] && raw[next] == offset[next];
+        uint32_t here = good ? next - 1 : RANK_NO_GROUP;
+        for (; i < stop; i++) group[i] = here;
+        while (next < ends && offset[next] <= i) next++;
+    }
+}
+
+// A block's sum; false where it leaves f32.
+static bool sum_floats(const uint32_t *word, uint32_t *low)
+{
+    vec sum = v_load(word);
+    for (uint32_t k = V_LANES; k < SUM_BLOCK; k += V_LANES) sum = v_add(sum, v_load(word + k));
+    float total = v_sum(sum);
+    memcpy(low, &total, 4);
+    return total < 3.4e38f && total > -3.4e38f;
+}
+
+static void sum_words(const uint32_t *word, uint32_t kind, uint32_t *low, uint32_t *high)
+{
+    uint64_t sum = 0;
+    uint32_t odd = 0, bad = 0, gainless = 0;
+    for (uint32_t k = 0; k < SUM_BLOCK && kind == SUM_LONG; k++) sum += word[k];
+    for (uint32_t k = 0; k < SUM_BLOCK && kind != SUM_LONG; k++) {
+        odd += word[k] & ITEM_ODD;
+        bad += word[k] & ITEM_BAD;
+        gainless += word[k] & ITEM_GAINLESS;
+    }
+    *low = kind == SUM_LONG ? (uint32_t)sum : kind == SUM_FLAGS ? odd / ITEM_ODD : gainless / ITEM_GAINLESS;
+    *high = kind == SUM_LONG ? (uint32_t)(sum >> 32) : kind == SUM_FLAGS ? bad / ITEM_BAD : 0;
+}
+
+void HAND_NAME(rank_sum)(const wane_cpu_call *call, uint32_t begin, uint32_t end)
+{
+    rank_sum_args args = rank_sum_arguments(call);
+    for (uint32_t item = begin; item < end; item++) {
+        const uint32_t *word = args.s.work + args.w.at + (size_t)item * SUM_BLOCK;
+        uint32_t *to = args.s.work + args.p.at_sums + args.w.sum * args.p.sum_words + item * SUM_WORDS;
+        bool whole = args.w.level == 0 && args.w.count - item * SUM_BLOCK >= SUM_BLOCK, done = whole;
+        if (whole && args.w.kind != SUM_FLOAT) sum_words(word, args.w.kind, &to[0], &to[1]);
+        else if (whole) to[1] = 0, done = sum_floats(word, &to[0]);
+        if (!done) HAND_MADE(rank_sum)(call, item, item + 1);
+    }
+}
