@@ -7,6 +7,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { LANES = 7 };                         // 128 is no multiple of it, so that no lane count hides a tail
+
+const char *const mutant_device = "cpu";
+const bool mutant_hides = false;
+
+#define MUTANT(name, kernel, folder, hidden) extern const body_kernel mutant_##name;
+#define MUTANT_LOST(name, kernel)
+#include "mutants.def"
+#undef MUTANT
+
+static const struct { const char *name; const body_kernel *kernel; } kernels[] = {
+#define MUTANT(name, kernel, folder, hidden) {#name, &mutant_##name},
+#include "mutants.def"
+#undef MUTANT
+#undef MUTANT_LOST
+};
+
+bool mutant_plant(const mutant *m, wane_context_desc *desc)
+{
+    (void)desc;
+    size_t i = 0, count = sizeof kernels / sizeof kernels[0];
+    while (i < count && strcmp(kernels[i].name, m->name) != 0) i++;
+    if (i == count) return false;
+    body_kernel_replace(kernels[i].kernel);
+    mutant_taken();
+    return true;
+}
+
 extern const wane_backend wane_backend_cpu;
 
 static wane_status discover(wane_context *context, void **state)
@@ -15,7 +43,7 @@ static wane_status discover(wane_context *context, void **state)
     wane_device *device = wane_device_add(context, &wane_backend_cpu, "cpu");
     if (!device) return WANE_ERROR_HOST_MEMORY;
     snprintf(device->name, sizeof device->name, "checked kernels");
-    snprintf(device->driver, sizeof device->driver, "groups of %d lanes", MUTANT_LANES);
+    snprintf(device->driver, sizeof device->driver, "groups of %d lanes", LANES);
     device->host_memory = true;
     device->trusted = true;
     // the floor of GPUs, so that plans are theirs
@@ -94,7 +122,7 @@ static wane_status run(wane_device *device, const wane_plan *plan, void *program
         bound[i].memory = &memory[i];
     }
     body_faults_clear();
-    bool clean = body_run(plan, MUTANT_LANES, bound, &work);
+    bool clean = body_run(plan, LANES, bound, &work);
     for (uint32_t i = 0; i < plan->operand_count; i++) {
         if (plan->operands[i].written) memcpy(home[i], memory[i].words, (size_t)bytes[i]);
         body_memory_free(&memory[i]);
