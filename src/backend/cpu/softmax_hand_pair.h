@@ -14,6 +14,7 @@ typedef struct pair_hand {
     const char *x, *u;                     // of column `begin`; u NULL: bins
     const float *weight;                   // NULL: 1
     uint begin, type, second_type;
+    bool steep;                            // the temperature is below 1
     vec top, second_top, gap, gap_size, it, log_gap, scale, second_scale, second_log_sum, lowest, highest;
     vec_exp k;
     float x_room[PAIR_BLOCK], u_room[PAIR_BLOCK + HAND_PAIR], weight_room[PAIR_BLOCK];
@@ -138,6 +139,7 @@ static void begin_pair(k_context *restrict k_, pair_hand *h, const pair_row *w, 
     h->gap = v_all(gap);
     h->gap_size = v_all(size_of(gap));
     h->it = v_all(K_P(inverse_temperature));
+    h->steep = K_P(inverse_temperature) > 1.0f;
     h->log_gap = v_all(w->second_log_sum - w->log_sum);
     h->scale = v_all(w->scale);
     h->second_scale = v_all(w->second_scale);
@@ -232,14 +234,20 @@ static uint flags_of(k_context *restrict k_, const pair_block *b, float share, f
     return (ahead ? FLAG_MINUS_INF : 0u) | (behind ? FLAG_TARGET_MINUS_INF : 0u) | (bad ? FLAG_NAN : 0u);
 }
 
-VFN void compare_block(const pair_hand *h, const pair_block *b, bool divergence, bool back, pair_total *t)
+// Whether no ratio left f32: where the temperature is below 1, it may of logits that are masked by numbers.
+VFN bool compare_block(const pair_hand *h, const pair_block *b, bool divergence, bool back, pair_total *t)
 {
-    vec zero = v_all(0), forward[2] = {zero, zero}, reverse[2] = {zero, zero};
+    vec zero = v_all(0), forward[2] = {zero, zero}, reverse[2] = {zero, zero}, far = zero;
+    const bool steep = divergence && h->steep;
     for (uint i = 0; i < b->count; i += HAND_PAIR)
         for (uint j = 0; j < 2; j++) {
             pair_vec v = pair_at(h, b->x + i + j * V_LANES, b->u + i + j * V_LANES);
             if (divergence) {
                 vec r = log_ratio(h, &v);
+                if (steep) {
+                    vecmask both = v_both(v_size_below(v.x, K_WORD_INF), v_size_below(v.u, K_WORD_INF));
+                    far = v_max(far, v_select(both, v_size(r), zero));
+                }
                 forward[j] = v_add(forward[j], divergence_of(v.p, v.q, r));
                 if (back) reverse[j] = v_add(reverse[j], divergence_of(v.q, v.p, v_sub(zero, r)));
             } else {
@@ -249,9 +257,10 @@ VFN void compare_block(const pair_hand *h, const pair_block *b, bool divergence,
         }
     t->forward += (double)v_sum(v_add(forward[0], forward[1]));
     if (back) t->reverse += (double)v_sum(v_add(reverse[0], reverse[1]));
+    return v_top(far) < 3.4028235e38f;
 }
 
-// Weights that are read or made: their sum, and that of half of what is weighed (weigh_cell says why half).
+// Weights that are read or made: their sum, and that of half of what is weighed (weigh_half says why half).
 // Returns whether the weights are numbers.
 VFN bool weigh_block(const pair_hand *h, const pair_block *b, float share, float each, bool weighted, pair_total *t)
 {
@@ -263,9 +272,8 @@ VFN bool weigh_block(const pair_hand *h, const pair_block *b, float share, float
             v_prefetch((const char *)(b->u + at) + HAND_AHEAD);
             vec x = v_load(b->x + at), a = v_fma(s, v_load(b->u + at), e);
             if (weighted) a = v_mul(a, v_load(b->weight + at));
-            vec below = v_sub(v_max(v_mul(half, x), least), half_top);
             weights[j] = v_add(weights[j], a);
-            sums[j] = v_fma(a, within(h, v_mul(below, h->it)), sums[j]);
+            sums[j] = v_fma(a, v_sub(v_max(v_mul(half, x), least), half_top), sums[j]);
         }
     float total = v_sum(v_add(weights[0], weights[1]));
     t->weights += (double)total;
@@ -278,6 +286,11 @@ static void hand_sweep_pair(k_context *restrict k_, uint row, uint begin, uint e
 {
     pair_row w = load_pair(k_, row);
     pair_hand h;
+    // from such a maximum distances may leave f32
+    if (K_MAX(w.top, w.second_top) > 1e30f) {
+        sweep_pair(k_, row, begin, end);
+        return;
+    }
     begin_pair(k_, &h, &w, row, begin);
     bool bins = !h.u, back = (K_C(term) & PAIR_REVERSE) != 0u;
     float share = bins ? 1.0f : 1.0f - K_P(smoothing), each = bins ? 0.0f : K_P(smoothing_each);
@@ -288,15 +301,19 @@ static void hand_sweep_pair(k_context *restrict k_, uint row, uint begin, uint e
     for (uint i = begin, n; i < end; i += n) {
         n = block_count(end - i);
         pair_block b = block_at(k_, &h, &w, i, n);
-        bool numbers = true;
+        bool numbers = true, fits = true;
         if (!teacher) numbers = b.weight ? weigh_block(&h, &b, share, each, true, &t) : weigh_block(&h, &b, share, each, false, &t);
-        else if (divergence && back) compare_block(&h, &b, true, true, &t);
-        else if (divergence) compare_block(&h, &b, true, false, &t);
-        else if (back) compare_block(&h, &b, false, true, &t);
-        else compare_block(&h, &b, false, false, &t);
+        else if (divergence && back) fits = compare_block(&h, &b, true, true, &t);
+        else if (divergence) fits = compare_block(&h, &b, true, false, &t);
+        else if (back) fits = compare_block(&h, &b, false, true, &t);
+        else fits = compare_block(&h, &b, false, false, &t);
+        if (!fits) {
+            sweep_pair(k_, row, begin, end);
+            return;
+        }
         if (!numbers || (swept & FLAG_MINUS_INF) != 0u) t.flag |= flags_of(k_, &b, share, each);
     }
-    if (teacher && !divergence) {
+    if (!divergence) {
         t.forward *= (double)K_P(inverse_temperature);
         t.reverse *= (double)K_P(inverse_temperature);
     }
