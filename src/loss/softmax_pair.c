@@ -134,7 +134,7 @@ static bool add_columns(softmax_problem *p, uint16_t kernel, bool swapped, int64
         softmax_window window = {0};
         window.col0 = (uint32_t)col;
         window.cols_here = (uint32_t)cols;
-        window.slice0 = (uint32_t)(col / p->slice_cols);
+        window.slice0 = window.part = (uint32_t)(col / p->slice_cols);
         window.slices_here = (uint32_t)((cols + p->slice_cols - 1) / p->slice_cols);
         wane_pass *pass = add(p, kernel, swapped, rows * window.slices_here, window);
         if (!pass) return false;

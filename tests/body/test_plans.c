@@ -110,6 +110,10 @@ static void second_sources(void **state)
                               (problem_limits)((s + m + c) % PROBLEM_LIMITS) };
                 failed += !problem_agrees(&p, NULL);
             }
+    for (int s = 0; s < 3; s++) {          // rows in three windows of columns
+        problem p = { 3, 2500, PROBLEM_VALUES | PROBLEM_GRAD | sources[s], PROBLEM_PLAIN, PROBLEM_WINDOW_6K };
+        failed += !problem_agrees(&p, NULL);
+    }
     problem saved = { 5, 130, PROBLEM_SHARES | PROBLEM_GIVEN | PROBLEM_VALUES | PROBLEM_GRAD, PROBLEM_PLAIN, PROBLEM_FLOOR };
     failed += !problem_agrees(&saved, NULL);
     assert_int_equal(failed, 0);
