@@ -24,12 +24,13 @@ typedef struct pair_hand {
 
 VFN void widen(const char *p, uint count, float fill, float *room, uint type)
 {
-    for (uint i = 0; i < count; i += V_LANES) {
-        uint n = K_MIN(count - i, V_LANES);
-        vec v = col_load_part(p + i * col_bytes(type), n, type);
-        v_store(room + i, n < V_LANES ? v_select(v_first(n), v, v_all(fill)) : v);
+    uint i = 0;
+    for (; i + V_LANES <= count; i += V_LANES) v_store(room + i, col_load(p + i * col_bytes(type), type));
+    if (i < count) {
+        v_store(room + i, v_select(v_first(count - i), col_load_part(p + i * col_bytes(type), count - i, type), v_all(fill)));
+        i += V_LANES;
     }
-    for (uint i = (count + V_LANES - 1) / V_LANES * V_LANES; i % HAND_PAIR != 0; i += V_LANES) v_store(room + i, v_all(fill));
+    if (i % HAND_PAIR != 0) v_store(room + i, v_all(fill));
 }
 
 // `count` columns as f32 in whole pairs of vectors.
@@ -78,6 +79,19 @@ VFN vec mass_of(vec centre, vec width)
         wide = v_select(v_less(low, zero), v_sub(v_sub(v_all(2), below), above), v_sub(below, above));
     }
     return v_select(thin, narrow, wide);
+}
+
+// load_pair, with the masses on both sides of the target as two lanes.
+static pair_row load_bins(k_context *restrict k_, uint row)
+{
+    float sum = plane_float(k_, PLANE_SUM, row), bins = K_FLOAT(K_P(cols)), y = plane_float(k_, PLANE_LABEL, row);
+    pair_row w = {.top = plane_float(k_, PLANE_MAX, row), .scale = sum > 0.0f ? 1.0f / sum : 1.0f, .second_scale = 1.0f};
+    y = K_MIN(K_MAX(y, K_P(bin_first)), K_P(bin_last));
+    w.aim = K_MIN((y - K_P(bin_first)) * K_P(bins_each), bins);
+    float sides[V_LANES] = {w.aim * K_P(bin_width), (bins - w.aim) * K_P(bin_width)};
+    vec widths = v_load(sides);
+    w.share = 1.0f / v_sum(mass_of(v_mul(v_all(0.5f), widths), widths));
+    return w;
 }
 
 // Masses of the bins from `first` on: few are not 0.
@@ -284,7 +298,7 @@ VFN bool weigh_block(const pair_hand *h, const pair_block *b, float share, float
 // In place of sweep_pair (shaders/kernels/softmax_pair_sweep.k.h): the same sums in element 0 of the shared arrays.
 static void hand_sweep_pair(k_context *restrict k_, uint row, uint begin, uint end)
 {
-    pair_row w = load_pair(k_, row);
+    pair_row w = (K_C(term) & PAIR_BINS) != 0u ? load_bins(k_, row) : load_pair(k_, row);
     pair_hand h;
     // from such a maximum distances may leave f32
     if (K_MAX(w.top, w.second_top) > 1e30f) {
@@ -358,13 +372,16 @@ VFN void weighed_slopes(const pair_hand *h, const pair_block *b, row_coefs c, fl
 // Stores a block's slopes, added to what is there if `add`.
 VFN void store_slopes(const pair_hand *h, const float *slope, char *g, uint count, bool add, bool stream, uint to)
 {
-    for (uint i = 0; i < count; i += V_LANES) {
-        uint n = K_MIN(count - i, V_LANES);
+    uint i = 0;
+    for (; i + V_LANES <= count; i += V_LANES) {
         char *at = g + i * col_bytes(to);
         vec v = within(h, v_load(slope + i));
-        if (add) v = v_add(v, col_load_part(at, n, to));
-        if (stream && n == V_LANES) col_store(at, v, to, true);
-        else col_store_part(at, v, n, to);
+        col_store(at, add ? v_add(v, col_load(at, to)) : v, to, stream);
+    }
+    if (i < count) {
+        char *at = g + i * col_bytes(to);
+        vec v = within(h, v_load(slope + i));
+        col_store_part(at, add ? v_add(v, col_load_part(at, count - i, to)) : v, count - i, to);
     }
 }
 
@@ -375,7 +392,8 @@ static void store_block_of(const pair_hand *h, const float *slope, char *g, uint
         else if (to == TYPE_F16) store_slopes(h, slope, g, count, true, false, TYPE_F16);
         else store_slopes(h, slope, g, count, true, false, TYPE_BF16);
     } else {
-        if (to == TYPE_F32) store_slopes(h, slope, g, count, false, stream, TYPE_F32);
+        if (to == TYPE_F32 && stream) store_slopes(h, slope, g, count, false, true, TYPE_F32);
+        else if (to == TYPE_F32) store_slopes(h, slope, g, count, false, false, TYPE_F32);
         else if (to == TYPE_F16) store_slopes(h, slope, g, count, false, stream, TYPE_F16);
         else store_slopes(h, slope, g, count, false, stream, TYPE_BF16);
     }
@@ -384,7 +402,7 @@ static void store_block_of(const pair_hand *h, const float *slope, char *g, uint
 static void write_row_pair(k_context *restrict k_, uint row, uint begin, uint end, row_coefs c, const hand_out *o)
 {
     _Alignas(64) float slope[PAIR_BLOCK];
-    pair_row w = load_pair(k_, row);
+    pair_row w = (K_C(term) & PAIR_BINS) != 0u ? load_bins(k_, row) : load_pair(k_, row);
     pair_hand h;
     begin_pair(k_, &h, &w, row, begin);
     uint to = GRAD_TYPE;
