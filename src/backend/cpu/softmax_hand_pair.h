@@ -5,7 +5,10 @@
 // no column there is -inf, of weight 0, which adds nothing. -inf needs no selections: its distance from the maximum is taken
 // for the lowest number, whose exponential is 0; where it has a weight the flags say so, which are made for rows that hold
 // one. Of a row with NaN or +inf nobody reads what is made here.
-// Sums: V_LANES x 2 f32 chains of at most 16 columns a block, pairwise, then blocks in double.
+// Sums: V_LANES x 2 f32 chains of at most 64 columns a block, pairwise, then blocks in double.
+//
+// Gained on 2 cores of Zen 4, f32, value and gradient, AVX-512, with rows going through the passes while they are in cache:
+// kl_logits of 1024 x 32000 from 3000 to 33 ms, cross_entropy with probabilities from 740 to 14 ms (tools/bench-peers).
 
 enum { PAIR_BLOCK = 512 };                 // columns
 
