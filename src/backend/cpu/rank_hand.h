@@ -280,6 +280,8 @@ static pair_rule rule_of(const rank_pairs_args *args)
     float sigma = args->p.sigma;
     pair_rule rule = {.link = args->c.link, .kind = args->c.pair_weight & WEIGHT_KIND, .exp = v_exp_of(sigma),
                       .margin = v_all(args->p.margin), .sigma = v_all(sigma), .most = v_all(88.72f / sigma)};
+    volatile float minus_one = -1;
+    rule.minus_one = v_all(minus_one);
     return rule;
 }
 

@@ -48,6 +48,7 @@ typedef struct pair_rule {
     uint32_t link, kind;                   // kind: WEIGHT_*; `factor` of an item is its discount, or whether it is in the top k
     vec_exp exp;
     vec margin, sigma, most;               // most: where e^(sigma t) still is in f32's range
+    vec minus_one;                         // which the compiler does not know: see less
 } pair_rule;
 
 // ---- links ----
@@ -98,6 +99,9 @@ VFN vec whole_value(value_sum *sum, const pair_rule *rule)
     return v_add(sum->total, v_fma(sum->linear, rule->sigma, product));
 }
 
+// a - b by a multiply-add: Zen has units of its own for these, and here most others are additions.
+VFN vec less(const pair_rule *rule, vec a, vec b) { return v_fma(b, rule->minus_one, a); }
+
 // A pair of score difference t: its pull, the slope but for its sign and link_scale; and the value, where it is wanted.
 VFN pair_term link_of(uint32_t link, int weights, bool valued, int way, const pair_rule *rule, vec e, vec back, vec t)
 {
@@ -118,7 +122,7 @@ VFN pair_term link_of(uint32_t link, int weights, bool valued, int way, const pa
         if (way == DIRECT) r.e = v_select(v_less(rule->most, d), v_all(3.4028235e38f), v_exp(v_min(d, rule->most), rule->exp));
         r.pull = r.value = r.e;
     } else {
-        vec missing = v_sub(rule->margin, t);
+        vec missing = less(rule, rule->margin, t);
         if (link != WANE_LINK_SQUARE) missing = v_max(missing, zero);
         r.value = link == WANE_LINK_HINGE ? missing : v_mul(missing, missing);
         r.pull = link == WANE_LINK_HINGE ? v_select(v_less(zero, missing), one, zero) : missing;
