@@ -234,19 +234,21 @@ typedef enum wane_loss {
 //   out  loss [1], or [groups] for none; group_loss [groups]: the sum over the group's pairs;
 //        grad_scores [items], of the scores' type or f32; pair_count i64 [1];
 //        ndcg [groups] at k, 0 where no label is above 0; auc [1]: ties count half, with scope = group the mean over groups
-//        with a pair; status u32 [8]: bad labels, scores that are NaN or infinite, 0, groups without a pair, bad offsets,
-//        bad pairs, groups made NaN, 0
+//        with a pair; status u32 [8]: bad labels, scores or weights that are NaN or infinite, 0, groups without a pair, bad
+//        offsets, bad pairs, groups made NaN, 0
 //   bpr and margin_ranking take scores and pairs i32 or i64 [pairs, 2], the first of which should rank higher, in place of
 //   labels and groups; [groups] is then [pairs]. A bad index drops its pair, a NaN or infinite score makes its pairs and
 //   their items NaN. auc_margin has labels and one group of all.
 //   A pair is two items i, j of a group with label_i > label_j (ndcg_loss1: all ordered pairs of a group with two labels).
 //   mean divides by the number of pairs, group_mean each group by its own and then by the groups that have one. Pair
 //   weights are constants in the gradient. Ranks are those of a stable descending sort: ties keep input order.
-//   A score that is NaN or infinite makes its group's value, ndcg and gradients NaN, and no other group's. A label that is
-//   NaN or infinite, or outside of 0..30 where pairs weigh by gains 2^label - 1 (lambda, ndcg_loss*), is bad: its group
-//   counts nowhere, with value, ndcg and gradients 0. Where the output ndcg alone needs gains, a label outside of 0..30 is
-//   counted as bad and makes its group's ndcg 0, and nothing else changes. Nowhere count either the groups on both sides of a bad offset: negative, past the items, or
-//   below an earlier good one. Work grows with the sum of the squares of group sizes (ndcg alone: n log n), memory with items.
+//   A score or weight that is NaN or infinite makes its group's value, ndcg and gradients NaN, and no other group's;
+//   such an upstream the gradients that it multiplies. A label that is NaN or infinite, or outside of 0..30 where pairs
+//   weigh by gains 2^label - 1 (lambda, ndcg_loss*), is bad: its group counts nowhere, with value, ndcg and gradients
+//   0. Where the output ndcg alone needs gains, a label outside of 0..30 is counted as bad and makes its group's ndcg
+//   0, and nothing else changes. Nowhere count either the groups on both sides of a bad offset: negative, past the
+//   items, or below an earlier good one. Work grows with the sum of the squares of group sizes (ndcg alone: n log n),
+//   memory with items.
 //   Every operand, and the workspace (7 to 18 words an item), must fit max_window_bytes: else TOO_LARGE. See docs/ranking.md.
 typedef enum wane_role {
     WANE_ROLE_NONE = 0,

@@ -1,13 +1,15 @@
 // rank_hand.h - rank_pairs, written by hand over vector.h: every pair of a group that counts is evaluated once.
 //
-// A group goes in chunks of CHUNK consecutive items, whose pairs rank_tile.h makes; those are parted among as many blocks of
-// chunks as the planner has rounds and one more. In round 0 a block meets itself; in each later one, as in a tournament,
-// one other, so that no two threads write one item. A work item makes the blocks that begin among its items, and of the two
-// that meet, the one that begins first. What an item gets, and in which order, depends on its group and on the number
-// of rounds alone: the same bits for any number of threads. Sums over chunks are kept in two f32, high and low.
+// A group goes in chunks of CHUNK consecutive items, whose pairs rank_tile.h makes; those are parted among as many
+// blocks of chunks as the planner has rounds and one more. In round 0 a block meets itself; in each later one, as in a
+// tournament, one other, so that no two threads write one item. A work item makes the blocks that begin among its
+// items, and of the two that meet, the one that begins first. What an item gets, and in which order, depends on its
+// group and on the number of rounds alone: the same bits for any number of threads. Sums over chunks are kept in two
+// f32, high and low.
 //
-// Included by rank__<set>.c, which defines HAND_SET and HAND_BASE (rank_places.h). Not done here, but by the made kernel in
-// round 0: ndcg_loss1, ndcg_loss2 and ndcg_loss2pp, a sigma near f32's ends; and chunks in which a sum leaves f32.
+// Included by rank__<set>.c, which defines HAND_SET and HAND_BASE (rank_places.h). Not done here, but by the made
+// kernel in round 0: ndcg_loss1, ndcg_loss2 and ndcg_loss2pp, a sigma near f32's ends; and chunks in which a sum leaves
+// f32.
 //
 // Gained against the made kernels: docs/performance.md, Ranking.
 #include "backend/cpu/override.h"
@@ -164,7 +166,8 @@ static void meet_blocks(const pair_group *group, uint32_t one, uint32_t other, c
     uint32_t other_end = group->end - other < group->span ? group->end : other + group->span;
     for (uint32_t at = one; at < one_end; at += CHUNK) {
         load_chunk(group, at, group->end, &m->own);
-        for (uint32_t there = one == other ? at : other; there < other_end; there += CHUNK) meet(group, &m->own, there, m);
+        for (uint32_t there = one == other ? at : other; there < other_end; there += CHUNK)
+            meet(group, &m->own, there, m);
     }
 }
 
@@ -206,7 +209,8 @@ static void end_block(const wane_cpu_call *call, const pair_group *group, uint32
 
 // ---- groups ----
 
-// The block that meets block x in a round from 1 on: all but the last go in a circle, numbers that add up to the round's meet.
+// The block that meets block x in a round from 1 on: all but the last go in a circle, numbers that add up to the
+// round's meet.
 static uint32_t opponent(uint32_t x, uint32_t round, uint32_t rounds)
 {
     if (x == rounds) return (uint32_t)((uint64_t)round * ((rounds + 1) / 2) % rounds);
@@ -236,7 +240,8 @@ static void run_block(const pair_group *group, uint32_t begin, chunk_memory *m)
 static int way_of(const pair_group *group, float *middle)
 {
     const rank_pairs_args *args = group->args;
-    const uint32_t *score = args->s.work + args->p.at_score + group->begin, count = group->end - group->begin, link = args->c.link;
+    const uint32_t *score = args->s.work + args->p.at_score + group->begin, count = group->end - group->begin;
+    const uint32_t link = args->c.link;
     if (link != WANE_LINK_LOGISTIC && link != WANE_LINK_EXPONENTIAL && link != WANE_LINK_SMOOTH_ZERO_ONE) return DIRECT;
     vec most = v_all(-NEVER), least = v_all(NEVER);
     uint32_t n = 0;

@@ -1,6 +1,7 @@
-// rank_items_hand.h - the passes over items that cost most where groups are small, by hand: in rank_map the items' groups, found
-// by going on from the last one's rather than by a search for each, and discounts by vectors; in rank_sum the sums of whole
-// blocks, by vectors. The rest is the made kernels'. Included by rank__<set>.c. Gained: docs/performance.md, Ranking.
+// rank_items_hand.h - the passes over items that cost most where groups are small, by hand: in rank_map the items'
+// groups, found by going on from the last one's rather than by a search for each, and discounts by vectors; in rank_sum
+// the sums of whole blocks, by vectors. The rest is the made kernels'. Included by rank__<set>.c. Gained:
+// docs/performance.md, Ranking.
 #include "backend/cpu/override.h"
 #include "backend/cpu/rank_places.h"
 #include "backend/cpu/vector.h"
@@ -28,7 +29,8 @@ static uint32_t first_above(const uint32_t *word, uint32_t low, uint32_t count, 
 // As find_group of shaders/kernels/rank_item.h.
 static void map_groups(const rank_map_args *args, uint32_t begin, uint32_t end)
 {
-    const uint32_t *offset = args->s.work + args->p.at_offset, *raw = args->s.work + args->p.at_raw, ends = args->p.groups + 1;
+    const uint32_t *offset = args->s.work + args->p.at_offset, *raw = args->s.work + args->p.at_raw;
+    const uint32_t ends = args->p.groups + 1;
     uint32_t *group = args->s.work + args->p.at_group, next = first_above(offset, 0, ends, begin);
     for (uint32_t i = begin; i < end;) {
         uint32_t stop = next < ends && offset[next] < end ? offset[next] : end;

@@ -4,12 +4,12 @@
 // one place on, and no pair is looked at in vain. ROWS items meet a vector of partners while it is at hand.
 //
 // No exponential is made a pair. e^(-sigma (s - q)) is a product of two numbers, e^(-sigma (s - c)) of the one item and
-// e^(sigma (q - c)) of the other, with the middle c of the group's scores, as long as these lie within 43 / sigma of each
-// other (FACTORS); else it is an exponential (DIRECT). Nor is a logarithm, where all pairs weigh the same: log(1 + e) +
-// log(1 + f) is one of 1 + P with P = e + f + e f = e (1 + f) + f, which keeps the digits of small ones. What leaves f32
-// are powers of two, which are taken out of 1 + P in time, and counted.
+// e^(sigma (q - c)) of the other, with the middle c of the group's scores, as long as these lie within 43 / sigma of
+// each other (FACTORS); else it is an exponential (DIRECT). Nor is a logarithm, where all pairs weigh the same: log(1 +
+// e) + log(1 + f) is one of 1 + P with P = e + f + e f = e (1 + f) + f, which keeps the digits of small ones. What
+// leaves f32 are powers of two, which are taken out of 1 + P in time, and counted.
 //
-// Sums: a chain of additions has at most 2 CHUNK / V_LANES links within a block of rows; blocks are added in double.
+// Sums: a chain of additions has at most 512 links within a tile; the values of blocks of rows are added in double.
 #ifndef WANE_BACKEND_CPU_RANK_TILE_H
 #define WANE_BACKEND_CPU_RANK_TILE_H
 
