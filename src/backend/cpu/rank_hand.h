@@ -218,22 +218,29 @@ static uint32_t opponent(uint32_t x, uint32_t round, uint32_t rounds)
     return y == x ? rounds : y;
 }
 
-static void run_block(const pair_group *group, uint32_t begin, chunk_memory *m)
+static void clear_block(const pair_group *group, uint32_t begin)
 {
     const rank_pairs_args *args = group->args;
-    uint32_t *work = args->s.work, round = args->w.round;
-    if (round == 0) {
-        uint32_t count = group->end - begin < group->span ? group->end - begin : group->span;
-        memset(work + args->p.at_grad + begin, 0, count * sizeof *work);
-        memset(work + args->p.at_loss + begin, 0, count * sizeof *work);
-        memset(work + args->p.at_pairs + begin, 0, count * sizeof *work);
-        if (args->w.rounds > 0) memset(work + args->p.at_low + begin, 0, count * sizeof *work);
-        meet_blocks(group, begin, begin, m);
-    } else {
-        uint32_t x = (begin - group->begin) / group->span, y = opponent(x, round, args->w.rounds);
-        uint64_t other = group->begin + (uint64_t)y * group->span;
-        if (x < y && other < group->end) meet_blocks(group, begin, (uint32_t)other, m);
-    }
+    uint32_t *work = args->s.work + begin, count = group->end - begin < group->span ? group->end - begin : group->span;
+    memset(work + args->p.at_grad, 0, count * sizeof *work);
+    memset(work + args->p.at_loss, 0, count * sizeof *work);
+    memset(work + args->p.at_pairs, 0, count * sizeof *work);
+    if (args->w.rounds > 0) memset(work + args->p.at_low, 0, count * sizeof *work);
+}
+
+// The part of a round that is the block's which begins at `begin`: with the last one two that meet end together.
+static void run_block(const wane_cpu_call *call, const pair_group *group, uint32_t begin, chunk_memory *m)
+{
+    const uint32_t round = group->args->w.round, rounds = group->args->w.rounds, x = (begin - group->begin) / group->span;
+    const uint32_t y = round > 0 ? opponent(x, round, rounds) : x;
+    const uint64_t other = group->begin + (uint64_t)y * group->span;
+    const bool two = y != x && other < group->end;
+    if (two && y < x) return;
+    if (round == 0) clear_block(group, begin);
+    if (round == 0 || two) meet_blocks(group, begin, two ? (uint32_t)other : begin, m);
+    if (round < rounds) return;
+    end_block(call, group, begin);
+    if (two) end_block(call, group, (uint32_t)other);
 }
 
 // The middle of the group's scores, and whether exponentials of them are factors of those of all pairs.
@@ -321,10 +328,7 @@ void HAND_NAME(rank_pairs)(const wane_cpu_call *call, uint32_t begin, uint32_t e
         }
         pair_group group = group_of(&args, &rule, g);
         uint32_t at = group.begin + (i - group.begin + group.span - 1) / group.span * group.span;
-        for (; at < stop && at < group.end; at += group.span) {
-            run_block(&group, at, &memory);
-            if (args.w.round == args.w.rounds) end_block(call, &group, at);
-        }
+        for (; at < stop && at < group.end; at += group.span) run_block(call, &group, at, &memory);
         i = group.end;
     }
 }
