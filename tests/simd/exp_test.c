@@ -53,6 +53,34 @@ static int judge_factor(float factor)
     return good;
 }
 
+// v_exp_from, of logits around references of any size: 3 ulp of what is not small beside e^ref, 6 of the rest; the argument's
+// own error (ln 2 as f32, times how far x is from ref) is counted.
+static int judge_from(void)
+{
+    static const float refs[] = {0, 0.6931472f, -3.3f, 17.25f, -999.5f, 65000.0f};
+    double worst[2] = {0, 0};
+    for (size_t r = 0; r < sizeof refs / sizeof *refs; r++) {
+        vec_from from = v_from(refs[r]);
+        float out[V_LANES], least[V_LANES];
+        v_store(least, from.least);
+        if (fabs(from.at - (double)refs[r]) > 0.35) return printf("%.9g is far from %.9g\n", from.at, (double)refs[r]), 0;
+        for (int i = -86000; i <= 1000; i++) {
+            float x = refs[r] + (float)i * 0.001f;
+            if (x < least[0]) x = least[0];
+            v_store(out, v_exp_from(v_all(x), from));
+            double exact = exp((double)x - from.at), error = fabs((double)out[0] - exact) / ulp_of(exact);
+            int far = i < -30000;
+            if (error > worst[far]) worst[far] = error;
+            if (error > (far ? 6 : 3))
+                return printf("from %.9g, exp(%.9g) is %.9g and not %.9g\n", (double)refs[r], (double)x, (double)out[0], exact), 0;
+        }
+        v_store(out, v_exp_from(v_all((float)NAN), from));
+        if (out[0] == out[0]) return printf("NaN is lost\n"), 0;
+    }
+    printf("from a reference: %.3f ulp at most, %.3f below e^-30\n", worst[0], worst[1]);
+    return 1;
+}
+
 // v_log1p of all of 0..1, and v_inverse of numbers whose inverse is normal, by vectors of neighbours.
 static int judge_others(uint32_t step)
 {
@@ -103,7 +131,7 @@ int main(int argc, char **argv)
         count += used;
         used = 0;
     }
-    if (!judge_others(step)) return 1;
+    if (!judge_others(step) || !judge_from()) return 1;
     v_store(out, v_exp(v_all(0), k));
     if (out[0] != 1) return printf("exp(0) is %.9g\n", (double)out[0]), 1;
     if (fabs(reference(-3.25) - exp(-3.25)) > 1e-16 || fabs(reference(80.1) / exp(80.1) - 1) > 1e-15)

@@ -74,6 +74,7 @@ static const struct { variant v; int64_t cols; } long_rows[] = {
     {{"bf16 rising far", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rising = true}, 131000},
     {{"bf16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rows = 360}, 50257},
     {{"f16 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F16, .few_inputs = true, .smooth = true, .rows = 360}, 50258},
+    {{"bf16 in place, past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .in_place = true, .rows = 720}, 50001},
     {{"f32 past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true, .rows = 180}, 50259},
     {{"kl past caches", WANE_LOSS_KL_LOGITS, WANE_DTYPE_F32, .few_inputs = true, .rows = 58, .second = TEACHER}, 50259},
     {{"probabilities past caches", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .few_inputs = true, .rows = 116, .second = SHARES}, 50259},

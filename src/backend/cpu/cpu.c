@@ -192,8 +192,7 @@ static void run_task(void *argument, uint32_t index)
 
 enum { SCRATCH_ALIGN_BYTES = 64, SCRATCH_APART_BYTES = 64 * 5 };       // so that threads' do not share lines of a cache's set
 
-// Of one thread. Exponentials of a row, if half of the second cache holds them. f32 waits for memory rather than for the
-// exponentials that the writer makes again: of 512 x 131072 it gains nothing.
+// Of one thread. Exponentials of a row, if half of the second cache holds them.
 static uint64_t row_scratch(const wane_pass *pass)
 {
     struct { SOFTMAX_ROW_WINDOW(OVERRIDE_U_) } w;
@@ -201,8 +200,7 @@ static uint64_t row_scratch(const wane_pass *pass)
     memcpy(&w, pass->window, sizeof w);
     memcpy(&c, pass->consts, sizeof c);
     uint64_t bytes = wane_round_up((uint64_t)w.cols_here * sizeof(float), SCRATCH_ALIGN_BYTES);
-    bool half = (c.types & 15u) != TYPE_F32;
-    return half && (c.options & OPTION_GRAD) && bytes <= wane_cpu_core_cache_bytes() / 2 ? bytes + SCRATCH_APART_BYTES : 0;
+    return (c.options & OPTION_GRAD) && bytes <= wane_cpu_core_cache_bytes() / 2 ? bytes + SCRATCH_APART_BYTES : 0;
 }
 
 static bool by_hand(const wane_cpu_set *set, uint32_t kernel)

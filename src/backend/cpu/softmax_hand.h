@@ -11,6 +11,8 @@
 // Sums: V_LANES x 4 f32 chains of at most 128 columns a block, pairwise, then blocks in double. The order depends on the
 // row's bounds, its target and its data alone.
 //
+// Of long rows exponentials are kept for the writer (softmax_hand_kept.h), which works while the next row is swept.
+//
 // Gained on 2 cores of Zen 5, f32, wane-bench --shape rows=512,cols=131072, AVX-512 against the made kernels: forward from
 // 12 to 91 % of the speed of reading, forward and gradient from 10 to 82 % of that of copying past the caches.
 #include "prelude_c.h"
@@ -34,6 +36,7 @@ typedef struct k_context {
     k_shared_type sh;
     const struct wane_cpu_call *call;
     struct hand_keep *keep;                // NULL: rows of this call keep nothing
+    struct hand_trail *trail;              // NULL: a row is written before the next one is swept
 } k_context;
 
 #define K_PHASE 1
@@ -43,12 +46,15 @@ typedef struct k_context {
 #include "backend/cpu/kernel.h"
 #include "backend/cpu/vector.h"
 
+#define HAND_ROWS (HAND_SWEEPS && HAND_WRITES)  // rows are swept and written, and may keep what both need
 #define HAND_OPTIONS (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_WEIGHT_SUMS | OPTION_CLASS_WEIGHT | OPTION_ENTROPY                \
                       | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_NO_TARGET | OPTION_SAVE)
 #define HAND_BLOCK 8192u                   // columns between two looks at the maximum, at most
 #define HAND_AHEAD 12288                   // bytes that are prefetched ahead; a quarter of it costs a tenth of the speed
 #define HAND_PAIR (2 * V_LANES)            // columns that are loaded and stored together
 #define HAND_SEGMENTS 16                   // references of one row whose exponentials are kept
+#define HAND_STEP (32u * V_LANES)          // columns that a row's writer is ahead of the next row's sweep
+#define HAND_PAGE_BYTES 4096
 
 // ---- columns of a storage type ----
 
@@ -94,13 +100,15 @@ VFN void col_store(char *p, vec v, uint type, bool stream)
 // What col_load_pair gave, on its way back. No NaN where the type is bf16 and columns are not in order.
 VFN void col_store_pair(char *p, vec a, vec b, uint type, bool in_order, bool stream)
 {
-    if (type == TYPE_BF16 && !in_order) {
-        if (stream) v_stream_pair(p, v_to_pair(a, b));
-        else v_store_pair(p, v_to_pair(a, b));
-    } else {
+    if (type == TYPE_F32) {
         col_store(p, a, type, stream);
-        col_store(p + V_LANES * col_bytes(type), b, type, stream);
+        col_store(p + V_LANES * 4, b, type, stream);
+        return;
     }
+    vecpair y = type == TYPE_F16 ? v_both_halves(v_to_f16(a), v_to_f16(b))
+              : in_order ? v_both_halves(v_to_bf16(a), v_to_bf16(b)) : v_to_pair(a, b);
+    if (stream) v_stream_pair(p, y);
+    else v_store_pair(p, y);
 }
 
 VFN void col_store_part(char *p, vec v, uint count, uint type)
@@ -136,12 +144,19 @@ VFN uint hand_head(const char *g, uint type, bool stream, uint cols)
     return misfit == 0 || !stream ? 0 : K_MIN(64 / (uint)col_bytes(type) - misfit, cols);
 }
 
+// The page of a store past the caches is looked for beforehand: one that waits for its page holds up all that follow.
+VFN void warm_page(const char *g, size_t bytes)
+{
+    if (((uintptr_t)g & (HAND_PAGE_BYTES - 1)) < bytes) v_prefetch(g + 4 * HAND_PAGE_BYTES);
+}
+
 VFN char *hand_grad(const k_context *k_, uint row)
 {
     return (char *)k_->s_grad + ROW_AT(row, K_P(grad_outer), K_P(grad_row)) * (ptrdiff_t)col_bytes(K_C(types) >> SHIFT_GRAD & 15u);
 }
 #endif
 
+#include "backend/cpu/softmax_hand_kept.h"
 #if HAND_SWEEPS
 #include "backend/cpu/softmax_hand_sweep.h"
 #define sweep_columns hand_sweep
@@ -161,7 +176,7 @@ static void row_by_text(k_context *restrict k_, uint32_t k_item)
 #include HAND_TEXT
 }
 
-#if HAND_SWEEPS && HAND_WRITES
+#if HAND_ROWS
 #include "backend/cpu/softmax_hand_short.h"
 #endif
 
@@ -177,6 +192,7 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
     memcpy(&k.c, call->consts, sizeof k.c < 16 ? sizeof k.c : 16);
     k.call = call;
     k.keep = NULL;
+    k.trail = NULL;
     k_context *restrict k_ = &k;
     bool dense = k.p.logits_col == 1 && ((k.c.options & OPTION_CLASS_WEIGHT) == 0 || k.p.weight_col == 1)
               && (!HAND_WRITES || (k.c.options & OPTION_GRAD) == 0 || k.p.grad_col == 1);
@@ -189,9 +205,14 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
         HAND_MADE(call, k_begin, k_end);
         return;
     }
-#if HAND_SWEEPS && HAND_WRITES
+#if HAND_ROWS
     hand_keep keep;
+    hand_trail trail;
     if (keeps(k_, &keep)) k.keep = &keep;
+    if (k.keep && call->past_cache) {
+        trail.next = trail.end = 0;
+        k.trail = &trail;
+    }
     if (is_short(k_)) {
         short_rows rows;
         rows.k = v_exp_of(k.p.inverse_temperature);
@@ -204,6 +225,9 @@ void HAND_NAME(const wane_cpu_call *call, uint32_t k_begin, uint32_t k_end)
     } else
 #endif
         for (uint32_t k_item = k_begin; k_item < k_end; k_item++) row_by_text(k_, k_item);
+#if HAND_ROWS
+    if (k.trail) trail_to(k.trail, k.p.cols);
+#endif
 #if HAND_WRITES
     if (call->past_cache) v_fence();
 #endif

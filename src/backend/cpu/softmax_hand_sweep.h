@@ -6,23 +6,20 @@ typedef struct hand_sums {
     uint flags, best;
 } hand_sums;
 
-// Exponentials of a row, kept from the sweep to the writer: of what plain_block has done, in the order in which it loads.
-// What is done the careful way is few columns, which the writer makes again. Nothing depends on where the gradient lies.
-typedef struct hand_keep {
-    float *e;
-    uint count;                            // of segments; 0: nothing is kept
-    struct { uint first; float ref; } segments[HAND_SEGMENTS];     // from column `first` on against `ref`
-} hand_keep;
-
 // What a sweep keeps while it goes along a row.
 typedef struct hand_row {
     const char *x;                         // of column `begin`
     const float *weight;
     hand_keep *keep;                       // NULL: nothing
+    hand_trail *trail;                     // NULL: none
     uint begin, label, type, options;
     float ref, it;
     vec_exp k;
-    bool started;
+    bool started, sums;                    // sums: those of d are asked for
+    bool from_ref;                         // v_exp_from serves, for this reference;
+    vec_from from;                         // exponentials are then those of x - ref, over `unit`
+    double unit;
+    float least;                           // what an exponential of -inf comes out as
     hand_sums s;
 } hand_row;
 
@@ -37,7 +34,33 @@ static void keep_segment(hand_row *r, uint first)
         return;
     }
     keep->segments[keep->count].first = first - r->begin;
-    keep->segments[keep->count++].ref = r->ref;
+    keep->segments[keep->count].ref = r->ref;
+    keep->segments[keep->count].unit = (float)r->unit;
+    keep->segments[keep->count++].least = r->least;
+}
+
+// e^d for |d| <= 0.35, to 1e-12.
+static double exp_small(double d)
+{
+    static const double over[10] = {1, 1, 1.0 / 2, 1.0 / 3, 1.0 / 4, 1.0 / 5, 1.0 / 6, 1.0 / 7, 1.0 / 8, 1.0 / 9};
+    double sum = 1;
+    for (int i = 9; i > 0; i--) sum = 1 + sum * (d * over[i]);
+    return sum;
+}
+
+static void use_reference(hand_row *r, float ref)
+{
+    r->ref = ref;
+    r->unit = 1;
+    bool simple = (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums);
+    r->from_ref = simple && r->it == 1.0f && ref < V_FROM_MOST && ref > -V_FROM_MOST;
+    if (r->from_ref) {
+        r->from = v_from(ref);
+        r->unit = exp_small(r->from.at - (double)ref);
+        r->least = v_top(v_exp_from(r->from.least, r->from));
+    } else {
+        r->least = v_top(v_exp_near(r->k.least, r->k));
+    }
 }
 
 // Sums move from ref to a higher one, or to the maximum at the end.
@@ -50,7 +73,7 @@ static void move_reference(hand_row *r, float ref)
         r->s.sum *= fade;
         r->s.sum_d += ((double)r->ref - (double)ref) * (double)r->it * r->s.sum_w;
     }
-    r->ref = ref;
+    use_reference(r, ref);
     r->started = true;
 }
 
@@ -110,7 +133,7 @@ VFN void careful_block(hand_row *r, uint first, uint count, uint type)
     r->s.flags |= flags;
     if ((flags & FLAG_OTHER) != 0) raise_top(r, first, count, highest);
     if (!r->started || (highest - r->ref) * r->it > 1) move_reference(r, highest);
-    if (r->keep && count > HAND_PAIR) {
+    if (r->keep && (count > HAND_PAIR || (count == HAND_PAIR && r->label - first >= count))) {
         r->keep->count = 0;
         r->keep = NULL;
     }
@@ -143,14 +166,16 @@ VFN void careful_block(hand_row *r, uint first, uint count, uint type)
 VFN bool is_finite(float x) { return (K_BITS(x) & 0x7fffffffu) < K_WORD_INF; }
 
 // What a block is asked for besides the maximum and the sum of exponentials.
-enum { BLOCK_SUMS = 1, BLOCK_ENTROPY = 2, BLOCK_WEIGHTED = 4 };
+enum { BLOCK_SUMS = 1, BLOCK_ENTROPY = 2, BLOCK_WEIGHTED = 4, BLOCK_FROM = 8, BLOCK_TRAIL = 16 };
 
 typedef struct block_sums { vec top, sum, sum_d, sum_ex, sum_w; } block_sums;
 
-VFN void block_add(block_sums *s, vec x, vec ref, vec_exp k, int what, const float *weight, float *keep)
+VFN void block_add(block_sums *s, vec x, vec ref, vec_exp k, vec_from from, int what, const float *weight, float *keep)
 {
-    vec d = v_sub(x, ref), near = v_max(k.least, d), e = v_exp_near(near, k);
-    if (keep) v_store(keep, e);
+    vec d = v_sub(x, ref), near = v_max(k.least, d), e;
+    if ((what & BLOCK_FROM) != 0) e = v_exp_from(v_max(from.least, x), from);
+    else e = v_exp_near(near, k);
+    v_store(keep, e);
     s->top = v_max(s->top, x);
     s->sum = v_add(s->sum, e);
     if ((what & BLOCK_WEIGHTED) != 0) {
@@ -172,31 +197,58 @@ VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, f
     const bool in_order = (what & BLOCK_WEIGHTED) != 0;
     const float *w = in_order ? r->weight + (first - r->begin) : &r->ref;
     const size_t step = HAND_PAIR * col_bytes(type), each = in_order ? V_LANES : 0;
-    float *keep = r->keep ? r->keep->e + (first - r->begin) : NULL;
+    // what is not kept is stored all the same, always in one place: a branch costs more
+    float aside[4 * V_LANES], *keep = r->keep ? r->keep->e + (first - r->begin) : aside;
+    const size_t kept = r->keep ? 4 * V_LANES : 0;
     vec ref = v_all(r->ref), zero = v_all(0);
-    vec_exp k = r->k;
+    const vec_exp k = r->k;
+    const vec_from from = r->from;
     block_sums s[4];
     for (int j = 0; j < 4; j++) s[j] = (block_sums){v_all(-3.4028235e38f), zero, zero, zero, zero};
-    uint i = 0;
-    for (; i + 2 * HAND_PAIR <= count; i += 2 * HAND_PAIR, x += 2 * step, w += 4 * each) {
-        vec v[4];
-        for (size_t line = 0; line < 2 * step; line += 64) v_prefetch(x + line + HAND_AHEAD);
+#if HAND_ROWS
+    kept_pen pen = {0};
+    uint next = SOFTMAX_NO_COLUMN, run = 0;        // where the writer of the row before is
+    if ((what & BLOCK_TRAIL) != 0 && r->trail && r->trail->next < r->trail->end) next = r->trail->next;
+#endif
+    for (uint i = 0, end; i < count; i = end) {
+        end = K_MIN(HAND_STEP, count - i) + i;
+#if HAND_ROWS
+        if ((what & BLOCK_TRAIL) != 0 && next < first + end) {
+            if (__builtin_expect(run >= HAND_STEP, 1)) {
+                warm_page(pen.g, HAND_STEP * col_bytes(type));
+                for (uint at = 0; at < HAND_STEP; at += HAND_PAIR) pen_write(&pen, type);
+                next += HAND_STEP;
+                run -= HAND_STEP;
+            } else {
+                kept_pen other;
+                run = trail_on(r->trail, next, first + end, type, &other);
+                next = r->trail->next;
+                if (run > 0) pen = other;
+            }
+        }
+#endif
+        for (; i + 2 * HAND_PAIR <= end; i += 2 * HAND_PAIR, x += 2 * step, w += 4 * each, keep += kept) {
+            vec v[4];
+            for (size_t line = 0; line < 2 * step; line += 64) v_prefetch(x + line + HAND_AHEAD);
+            col_load_pair(x, &v[0], &v[1], type, in_order);
+            col_load_pair(x + step, &v[2], &v[3], type, in_order);
+            for (int j = 0; j < 4; j++) block_add(&s[j], v[j], ref, k, from, what, w + (size_t)j * each, keep + j * V_LANES);
+        }
+        if (i == end) continue;
+        vec v[2];                          // the last pair
         col_load_pair(x, &v[0], &v[1], type, in_order);
-        col_load_pair(x + step, &v[2], &v[3], type, in_order);
-        for (int j = 0; j < 4; j++) block_add(&s[j], v[j], ref, k, what, w + (size_t)j * each, keep ? keep + i + j * V_LANES : NULL);
+        for (int j = 0; j < 2; j++) block_add(&s[j], v[j], ref, k, from, what, w + (size_t)j * each, keep + j * V_LANES);
     }
-    if (i < count) {
-        vec v[2];
-        col_load_pair(x, &v[0], &v[1], type, in_order);
-        for (int j = 0; j < 2; j++) block_add(&s[j], v[j], ref, k, what, w + (size_t)j * each, keep ? keep + i + j * V_LANES : NULL);
-    }
+#if HAND_ROWS
+    if (next != SOFTMAX_NO_COLUMN) r->trail->next = next;
+#endif
     float highest = *found = v_top(v_max(v_max(s[0].top, s[1].top), v_max(s[2].top, s[3].top)));
     float total = v_sum(v_add(v_add(s[0].sum, s[1].sum), v_add(s[2].sum, s[3].sum)));
     float total_d = v_sum(v_add(v_add(s[0].sum_d, s[1].sum_d), v_add(s[2].sum_d, s[3].sum_d)));
-    if (!is_finite(total) || !is_finite(total_d) || !((highest - r->ref) * r->it <= 1) || !(highest > -3.4028235e38f || (r->s.flags & FLAG_OTHER) != 0))
-        return false;
+    if (!is_finite(total) || (r->sums && !is_finite(total_d)) || !((highest - r->ref) * r->it <= 1)) return false;
+    if (!(highest > -3.4028235e38f || (r->s.flags & FLAG_OTHER) != 0)) return false;
     if (r->keep) keep_segment(r, first);
-    r->s.sum += (double)total;
+    r->s.sum += (double)total * r->unit;
     r->s.sum_d += (double)total_d * (double)r->it;
     if ((what & BLOCK_WEIGHTED) != 0) r->s.sum_w += (double)v_sum(v_add(v_add(s[0].sum_w, s[1].sum_w), v_add(s[2].sum_w, s[3].sum_w)));
     else r->s.sum_w += (double)count;
@@ -223,10 +275,17 @@ VFN float top_of(const hand_row *r, uint first, uint count, uint type)
 
 VFN bool block_of(hand_row *r, uint first, uint count, uint type, float *found)
 {
-    bool sums = !HAND_WRITES || (r->options & (OPTION_WEIGHT_SUMS | OPTION_SAVE)) != 0;
+#if HAND_ROWS
+    const int trail = BLOCK_TRAIL;
+    if (r->trail && !r->from_ref) trail_to(r->trail, first + count);
+#else
+    const int trail = 0;
+#endif
     if ((r->options & OPTION_ENTROPY) != 0) return plain_block(r, first, count, type, BLOCK_SUMS | BLOCK_ENTROPY, found);
-    if (r->weight && sums) return plain_block(r, first, count, type, BLOCK_WEIGHTED, found);
-    return sums ? plain_block(r, first, count, type, BLOCK_SUMS, found) : plain_block(r, first, count, type, 0, found);
+    if (r->weight && r->sums) return plain_block(r, first, count, type, BLOCK_WEIGHTED, found);
+    if (!r->from_ref) return plain_block(r, first, count, type, BLOCK_SUMS, found);
+    if (!HAND_ROWS || r->sums) return plain_block(r, first, count, type, BLOCK_SUMS | BLOCK_FROM | trail, found);
+    return plain_block(r, first, count, type, BLOCK_FROM | trail, found);
 }
 
 // The target's pair of vectors, what is less than a pair, and rows of few vectors go the careful way.
@@ -242,12 +301,14 @@ VFN void sweep_typed(hand_row *r, uint end, uint type)
             if (r->label - i < n) n = r->label - i;
             n -= n % HAND_PAIR;
             if (!r->started) move_reference(r, top_of(r, i, n, type));
-            float found;
-            if (block_of(r, i, n, type, &found)) continue;
-            if (is_finite(found) && found > r->ref) {
-                move_reference(r, found);
-                if (block_of(r, i, n, type, &found)) continue;
+            bool done = false;
+            for (bool again = true; again && !done;) {
+                float found;
+                done = block_of(r, i, n, type, &found);
+                again = !done && is_finite(found) && found > r->ref;
+                if (again) move_reference(r, found);
             }
+            if (done) continue;
         } else if (plain) {
             n = K_MIN(n, HAND_PAIR);
         }
@@ -256,7 +317,7 @@ VFN void sweep_typed(hand_row *r, uint end, uint type)
     if (r->started) move_reference(r, r->s.top);
 }
 
-#if HAND_SWEEPS && HAND_WRITES
+#if HAND_ROWS
 // Whether rows of this call keep their exponentials: where the backend has given room for them (cpu.c says when).
 static bool keeps(const k_context *k_, hand_keep *keep)
 {
@@ -282,15 +343,23 @@ static void hand_sweep(k_context *restrict k_, uint row, uint begin, uint end, u
     r.begin = begin;
     r.label = label;
     r.options = K_C(options);
+    r.sums = !HAND_WRITES || (r.options & (OPTION_WEIGHT_SUMS | OPTION_SAVE)) != 0;
     r.it = K_P(inverse_temperature);
     r.k = v_exp_of(r.it);
     r.s.top = -3.4028235e38f;
     r.s.best = SOFTMAX_NO_COLUMN;
     r.keep = k_->keep;
-    if (r.keep) r.keep->count = 0;
+    r.trail = k_->trail;
+    if (r.keep) {
+        r.keep->count = 0;
+        r.keep->cols = (end - begin) / HAND_PAIR * HAND_PAIR;
+    }
     if (r.type == TYPE_F32) sweep_typed(&r, end, TYPE_F32);
     else if (r.type == TYPE_F16) sweep_typed(&r, end, TYPE_F16);
     else sweep_typed(&r, end, TYPE_BF16);
+#if HAND_ROWS
+    if (r.trail) trail_to(r.trail, end);
+#endif
     K_SS(top, 0u, r.s.top);
     K_SS(sum, 0u, (float)r.s.sum);
     K_SS(sum_ex, 0u, (float)r.s.sum_ex);

@@ -1,19 +1,6 @@
 // softmax_hand_write.h - the gradient writer of softmax_hand.h.
 
-enum { HAND_CHUNK_BYTES = 1 << 16, HAND_LONG_BYTES = 1 << 18, HAND_STAGE_BYTES = 1 << 12 };
-
-typedef struct hand_out {
-    const char *x;                         // of column `begin`
-    char *g;
-    const float *weight;                   // NULL: 1
-    uint begin, label, types;
-    row_coefs c;
-    float it;
-    vec_exp k;
-    bool add, stream;
-    const struct hand_keep *keep;          // NULL: exponentials are made again
-    uint keep_begin;                       // column of the first of them
-} hand_out;
+enum { HAND_CHUNK_BYTES = 1 << 16, HAND_LONG_BYTES = 1 << 18 };
 
 // The gradient of the columns of a vector but for the target; class weights and entropy are what few losses need.
 VFN vec grad_of(const hand_out *o, vec x, const float *weight, uint count, vec top, vec p, vec w, bool odd)
@@ -71,46 +58,54 @@ VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint t
     }
 }
 
-#if HAND_SWEEPS
-// The same from exponentials that the sweep has kept, against one reference: p is the factor of all of them.
-VFN void write_segment(const hand_out *o, uint first, uint count, float factor, uint type)
+#if HAND_ROWS
+// Writes some of the columns first..end and returns how many.
+VFN uint write_some(const hand_out *o, kept_run *run, uint first, uint end, uint type)
 {
-    size_t at = first - o->begin;
-    const float *e = o->keep->e + (first - o->keep_begin);
-    char *g = o->g + at * col_bytes(type);
-    const size_t out = HAND_PAIR * col_bytes(type);
-    const float *weight = o->weight && o->c.w != 0.0f ? o->weight + at : NULL;
-    vec p = v_all(factor), w = v_all(o->c.w), least = v_all(0x1p-126f);
-    for (uint i = 0; i < count; i += HAND_PAIR, g += out) {
-        vec a = v_sub(v_load(e + i), least), b = v_sub(v_load(e + i + V_LANES), least);
-        if (weight) {
-            a = v_fma(a, p, v_mul(w, v_load(weight + i)));
-            b = v_fma(b, p, v_mul(w, v_load(weight + i + V_LANES)));
-        } else {
-            a = v_fma(a, p, w);
-            b = v_fma(b, p, w);
-        }
-        if (o->stream) col_store_pair(g, a, b, type, false, true);
-        else col_store_pair(g, a, b, type, false, false);
+    if (first >= run->end) *run = find_run(o, first);
+    uint n = K_MIN(end, run->end) - first;
+    n -= n % HAND_PAIR;
+    if (n > 0) {
+        kept_pen pen = pen_at(o, run, first, type);
+        for (uint i = 0; i < n; i += HAND_PAIR) pen_write(&pen, type);
+    } else {
+        n = K_MIN(end - first, HAND_PAIR);
+        for (uint i = 0; i < n; i += V_LANES) write_few(o, first + i, K_MIN(n - i, V_LANES), type, type);
     }
+    return n;
 }
 
-VFN void write_kept(const hand_out *o, uint first, uint count, uint type)
+// Columns first..end from kept exponentials, a row's in rising order; `run` is what the last call left, at first all 0.
+static void write_kept(const hand_out *o, kept_run *run, uint first, uint end)
 {
-    const hand_keep *keep = o->keep;
-    uint end = first + count;
-    for (uint i = keep->count; i-- > 0 && first < end;) {
-        uint from = o->keep_begin + keep->segments[i].first;
-        if (i == 0 || from < first) from = first;
-        if (from >= end) continue;
-        // the sweep's references are at most the maximum
-        float fade = k_exp(k_clamp((keep->segments[i].ref - o->c.top) * o->it));
-        write_segment(o, from, end - from, o->c.p * fade, type);
-        end = from;
-    }
+    uint type = o->types & 15u;
+    if (type == TYPE_F32) while (first < end) first += write_some(o, run, first, end, TYPE_F32);
+    else if (type == TYPE_F16) while (first < end) first += write_some(o, run, first, end, TYPE_F16);
+    else while (first < end) first += write_some(o, run, first, end, TYPE_BF16);
 }
-#else
-VFN void write_kept(const hand_out *o, uint first, uint count, uint type) { (void)o, (void)first, (void)count, (void)type; }
+
+// Nothing but the row's first line, which may be another row's too, is stored plainly in a gradient that goes past the caches.
+static void trail_begin(hand_trail *trail, const hand_out *o, uint end)
+{
+    trail->o = *o;
+    trail->keep = *o->keep;
+    trail->o.keep = &trail->keep;
+    trail->run = (kept_run){0, 0.0f, 0.0f};
+    trail->end = end;
+    trail->next = o->begin + hand_head(o->g, o->types & 15u, o->stream, end - o->begin);
+    hand_out near = trail->o;
+    near.stream = false;
+    for (uint i = o->begin; i < trail->next; i += V_LANES)
+        write_few(&near, i, K_MIN(V_LANES, trail->next - i), o->types & 15u, o->types & 15u);
+}
+
+static void trail_to(hand_trail *trail, uint end)
+{
+    end = K_MIN(end, trail->end);
+    if (trail->next >= end) return;
+    write_kept(&trail->o, &trail->run, trail->next, end);
+    trail->next = end;
+}
 #endif
 
 // Columns first..end; vectors start where `first` is, so that stores past the caches are of whole vectors.
@@ -125,8 +120,7 @@ VFN void span_typed(const hand_out *o, uint first, uint end, uint from, uint to)
         }
         if (o->label - first < n) n = o->label - first;
         n -= n % HAND_PAIR;
-        if (o->keep && from == to) write_kept(o, first, n, to);
-        else write_many(o, first, n, from, to);
+        write_many(o, first, n, from, to);
     }
 }
 
@@ -141,40 +135,11 @@ static void write_span(const hand_out *o, uint first, uint end)
     else span_typed(o, first, end, TYPE_BF16, TYPE_F32);
 }
 
-// Kept exponentials lie in pairs of vectors from the row's beginning. Where the gradient's lines begin elsewhere, what is to
-// go past the caches is made aside and moved.
-static void write_staged(const hand_out *o, uint end)
-{
-    _Alignas(64) char stage[HAND_STAGE_BYTES + 64];
-    uint to = o->types >> SHIFT_GRAD & 15u;
-    size_t size = col_bytes(to), misfit = (uintptr_t)o->g & 63;
-    for (uint first = o->begin, n; first < end; first += n) {
-        n = K_MIN(end - first, (uint)(HAND_STAGE_BYTES / size));
-        hand_out near = *o;
-        near.stream = false;
-        near.begin = first;
-        near.x += (first - o->begin) * col_bytes(o->types & 15u);
-        near.g = stage + misfit;
-        if (near.weight) near.weight += first - o->begin;
-        write_span(&near, first, first + n);
-        char *g = o->g + (first - o->begin) * size;
-        size_t bytes = n * size, head = hand_head(g, to, true, n) * size, at = head;
-        memcpy(g, stage + misfit, head);
-        for (; at + 64 <= bytes; at += 64)
-            for (size_t k = 0; k < 64; k += V_LANES * 4) v_stream(g + at + k, v_load(stage + misfit + at + k));
-        memcpy(g + at, stage + misfit + at, bytes - at);
-    }
-}
-
 // A long row is written from its end, which the sweep has left in cache, to its beginning.
 static void write_row(const hand_out *o, uint end)
 {
     uint from = o->types & 15u, to = o->types >> SHIFT_GRAD & 15u;
     uint begin = o->begin, head = hand_head(o->g, to, o->stream, end - begin);
-    if (o->keep && head) {
-        write_staged(o, end);
-        return;
-    }
     hand_out near = *o;                    // what does not begin a line stays in the caches
     near.stream = false;
     if (head) write_span(&near, begin, begin + head);
@@ -214,7 +179,7 @@ static void hand_write(k_context *restrict k_, uint row, uint begin, uint end, u
     o.stream = hand_streams(k_);
     o.keep = NULL;
     o.keep_begin = begin;
-#if HAND_SWEEPS
+#if HAND_ROWS
     if (k_->keep && k_->keep->count > 0) o.keep = k_->keep;
 #endif
     uint from = o.types & 15u, to = o.types >> SHIFT_GRAD & 15u;
@@ -225,5 +190,13 @@ static void hand_write(k_context *restrict k_, uint row, uint begin, uint end, u
     if ((K_C(options) & OPTION_CLASS_WEIGHT) != 0u) o.weight = (const float *)(const void *)k_->s_weight + (begin - K_W(col0));
     if (c.mode == ROW_NAN) fill_row(&o, end, K_FLT(K_WORD_NAN));
     if (c.mode == ROW_ZERO && !o.add) fill_row(&o, end, 0.0f);
-    if (c.mode == ROW_NORMAL) write_row(&o, end);
+    if (c.mode != ROW_NORMAL) return;
+#if HAND_ROWS
+    kept_run run = {0, 0.0f, 0.0f};
+    if (o.keep && k_->trail) trail_begin(k_->trail, &o, end);
+    else if (o.keep) write_kept(&o, &run, begin, end);
+    else write_row(&o, end);
+#else
+    write_row(&o, end);
+#endif
 }

@@ -7,9 +7,11 @@
 //   v_inverse(v)        1 / v, 2 ulp, of normal numbers whose inverse is one
 //   v_load_part         the first `count` lanes, 1..V_LANES - 1, `fill` in the others; touches no byte past them
 //   v_load_pair         2 V_LANES columns of bf16: those of even number, those of odd; one shift instead of two, and widening
-//   v_to_pair           the way back, to the nearest, ties to even; no NaN. AVX512_BF16 has an instruction for it, which takes
-//                       denormals for 0; this is as fast
-//   v_exp, v_exp_near   see below
+//   v_to_pair           the way back, to the nearest, ties to even; no NaN
+//   v_to_pair_quick     the same by an instruction of AVX512_BF16, which takes denormals for 0, if V_QUICK_PAIR
+//   v_both_halves       a vector's halves and the next one's, in their order: one store past the caches, not two
+//   v_shift_pair        columns `count`.. of two pairs that lie behind each other, count < 2 V_LANES: v_shift_of(count)
+//   v_exp, v_exp_near, v_exp_from   see below
 #ifndef WANE_BACKEND_CPU_VECTOR_H
 #define WANE_BACKEND_CPU_VECTOR_H
 
@@ -93,8 +95,28 @@ VFN vecpair v_to_pair(vec even, vec odd)
     __m512i low = _mm512_srli_epi32(v_round_up(_mm512_castps_si512(even)), 16);
     return _mm512_mask_blend_epi16(0xaaaaaaaau, low, v_round_up(_mm512_castps_si512(odd)));
 }
+#if defined(WANE_CPU_AVX512BF16)           // the compiler knows it, and this processor perhaps
+#define V_QUICK_PAIR (__builtin_cpu_supports("avx512bf16") != 0)
+VFN vecpair v_to_pair_quick(vec even, vec odd)
+{
+    const __m512i in_turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+        19, 3, 18, 2, 17, 1, 16, 0);
+    __m512i halves;
+    __asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(even), "v"(odd));
+    return _mm512_permutexvar_epi16(in_turn, halves);
+}
+#endif
+VFN vecpair v_both_halves(vechalf a, vechalf b) { return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1); }
 VFN void v_store_pair(void *p, vecpair h) { _mm512_storeu_si512(p, h); }
 VFN void v_stream_pair(void *p, vecpair h) { _mm512_stream_si512(p, h); }
+typedef __m512i pair_shift;
+VFN pair_shift v_shift_of(uint32_t count)
+{
+    uint16_t at[32];
+    for (uint32_t i = 0; i < 32; i++) at[i] = (uint16_t)(i + count);
+    return _mm512_loadu_si512(at);
+}
+VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by) { return _mm512_permutex2var_epi16(a, by, b); }
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
@@ -192,8 +214,27 @@ VFN vecpair v_to_pair(vec even, vec odd)
     __m256i low = _mm256_srli_epi32(v_round_up(_mm256_castps_si256(even)), 16);
     return _mm256_blend_epi16(low, v_round_up(_mm256_castps_si256(odd)), 0xaa);
 }
+VFN vecpair v_both_halves(vechalf a, vechalf b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1); }
 VFN void v_store_pair(void *p, vecpair h) { _mm256_storeu_si256(p, h); }
 VFN void v_stream_pair(void *p, vecpair h) { _mm256_stream_si256(p, h); }
+typedef struct pair_shift { __m256i low, high; int far; } pair_shift;
+VFN pair_shift v_shift_of(uint32_t count)       // bytes of a half of a register from two, which a sign bit leaves out
+{
+    int8_t low[32], high[32];
+    int by = (int)(count % 8 * 2);
+    for (int i = 0; i < 32; i++) {
+        int from = i % 16 + by;
+        low[i] = (int8_t)(from < 16 ? from : -1);
+        high[i] = (int8_t)(from < 16 ? -1 : from - 16);
+    }
+    pair_shift s = {_mm256_loadu_si256((const __m256i *)low), _mm256_loadu_si256((const __m256i *)high), count >= 8};
+    return s;
+}
+VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
+{
+    __m256i middle = _mm256_permute2x128_si256(a, b, 0x21), low = by.far ? middle : a, high = by.far ? b : middle;
+    return _mm256_or_si256(_mm256_shuffle_epi8(low, by.low), _mm256_shuffle_epi8(high, by.high));
+}
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
@@ -281,11 +322,29 @@ VFN vecpair v_to_pair(vec even, vec odd)
     uint32x4_t low = vshrq_n_u32(v_round_up(vreinterpretq_u32_f32(even)), 16);
     return vbslq_u32(vdupq_n_u32(0xffff0000u), v_round_up(vreinterpretq_u32_f32(odd)), low);
 }
+VFN vecpair v_both_halves(vechalf a, vechalf b) { return vreinterpretq_u32_u16(vcombine_u16(a, b)); }
 VFN void v_store_pair(void *p, vecpair h) { vst1q_u8(p, vreinterpretq_u8_u32(h)); }
 VFN void v_stream_pair(void *p, vecpair h) { v_store_pair(p, h); }
+typedef uint8x16_t pair_shift;
+VFN pair_shift v_shift_of(uint32_t count)
+{
+    uint8_t at[16];
+    for (uint32_t i = 0; i < 16; i++) at[i] = (uint8_t)(i + 2 * count);
+    return vld1q_u8(at);
+}
+VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
+{
+    uint8x16x2_t both = {{vreinterpretq_u8_u32(a), vreinterpretq_u8_u32(b)}};
+    return vreinterpretq_u32_u8(vqtbl2q_u8(both, by));
+}
 #define V_STREAMS 0
 VFN void v_fence(void) {}
 VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
+#endif
+
+#ifndef V_QUICK_PAIR
+#define V_QUICK_PAIR 0
+VFN vecpair v_to_pair_quick(vec even, vec odd) { return v_to_pair(even, odd); }
 #endif
 
 // ---- exponentials ----
@@ -304,24 +363,45 @@ VFN vec_exp v_exp_of(float factor)
     return e;
 }
 
+// e^(x - about ref), for logits x: 2^n e^f with n the nearest multiple of V_FROM_STEP to x log2 e and f = x - n ln 2, so that
+// no difference from a reference has to be made first, and one multiply-add makes f: ln 2 as f32 is off by 3e-9 of itself.
+// |ref| < V_FROM_MOST. Its results are e^(x - at). For x at `least` or above, or NaN, and anything where x is above ref by so
+// much that the result would pass f32's range; 3 ulp from ref - 30 on, 6 below (tests/simd/exp_test.c).
+typedef struct vec_from {
+    vec base, least;
+    double at;
+} vec_from;
+#define V_FROM_MOST 65536.0f
+
 #if V_LANES == 16
 // 2^(i / 32) from a table in two registers, 2^f with |f| <= 1/64 of degree 2: the multipliers are what an exponential
 // waits for on Zen 5, and 2^n is then an addition of integers. The table's words lack i << 18, which the shift brings.
-VFN vec v_exp_near(vec d, vec_exp k)
+// From a sum with `magic` and from 2^f - 1.
+VFN vec v_power(vec sum, vec q)
 {
     const __m512i low = _mm512_setr_epi32(0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
         0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6);
     const __m512i high = _mm512_setr_epi32(0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c, 0x3f76a81e,
         0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3);
-    const vec magic = v_all(393216.0f);    // 1.5 2^18: a sum with it is a multiple of 1/32, counted in its low bits
-    vec sum = v_fma(d, k.high, magic);
-    vec n = v_sub(sum, magic);
-    vec f = v_fma(d, k.low_part, _mm512_fmsub_ps(d, k.high, n));
-    vec q = v_mul(v_fma(f, v_all(0.240226507f), v_all(0.693157346f)), f);
     __m512i word = _mm512_castps_si512(sum);
     word = _mm512_add_epi32(_mm512_permutex2var_epi32(low, word, high), _mm512_slli_epi32(word, 18));
     vec t = _mm512_castsi512_ps(word);
     return v_fma(q, t, t);
+}
+#define V_MAGIC 393216.0f                  // 1.5 2^18: a sum with it is a multiple of 1/32, counted in its low bits
+VFN vec v_exp_near(vec d, vec_exp k)
+{
+    vec sum = v_fma(d, k.high, v_all(V_MAGIC));
+    vec n = v_sub(sum, v_all(V_MAGIC));
+    vec f = v_fma(d, k.low_part, _mm512_fmsub_ps(d, k.high, n));
+    return v_power(sum, v_mul(v_fma(f, v_all(0.240226507f), v_all(0.693157346f)), f));
+}
+#define V_FROM_STEP 0.03125
+VFN vec v_exp_from(vec x, vec_from from)
+{
+    vec sum = v_fma(x, v_all(1.44269504f), from.base);
+    vec f = _mm512_fnmadd_ps(v_sub(sum, from.base), v_all(0.693147182f), x);
+    return v_power(sum, v_mul(v_fma(f, v_all(0.5f), v_all(1.00001466f)), f));
 }
 VFN vec v_exp(vec d, vec_exp k)
 {
@@ -352,6 +432,28 @@ VFN vec v_exp_near(vec d, vec_exp k)
     return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), shift));
 #endif
 }
+#define V_FROM_STEP 1.0
+#define V_MAGIC 12582912.0f                // 1.5 2^23: a sum with it is a whole number, counted in its low bits
+VFN vec v_exp_from(vec x, vec_from from)
+{
+    vec sum = v_fma(x, v_all(1.44269504f), from.base), n = v_sub(sum, from.base);
+#if V_LANES == 8
+    vec f = _mm256_fnmadd_ps(n, v_all(0.693147182f), x);
+#else
+    vec f = vfmsq_f32(x, n, v_all(0.693147182f));
+#endif
+    vec p = v_fma(f, v_all(0.00138436536f), v_all(0.00837415568f));
+    p = v_fma(f, p, v_all(0.0416680001f));
+    p = v_fma(f, p, v_all(0.16666431f));
+    p = v_fma(f, p, v_all(0.499999938f));
+    p = v_fma(f, p, v_all(1.0f));
+    p = v_fma(f, p, v_all(1.0f));
+#if V_LANES == 8
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(sum), 23)));
+#else
+    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(sum), 23)));
+#endif
+}
 VFN vec v_exp(vec d, vec_exp k)
 {
     vec y = v_exp_near(d, k);
@@ -362,6 +464,15 @@ VFN vec v_exp(vec d, vec_exp k)
 #endif
 }
 #endif
+
+VFN vec_from v_from(float ref)
+{
+    double n = (double)ref * 1.4426950408889634 / V_FROM_STEP;
+    n = (double)(int64_t)(n + (n < 0 ? -0.5 : 0.5)) * V_FROM_STEP;
+    // low enough for a normal result, whichever multiple is next to ref
+    vec_from from = {v_all(V_MAGIC - (float)n), v_all(ref - (V_LANES == 16 ? 87.3f : 86.6f)), n * 0.693147182464599609375};
+    return from;
+}
 
 // The others as in shaders/kernels/elementary.h, with the same coefficients.
 VFN vec v_atanh2(vec t)
