@@ -420,6 +420,7 @@ typedef struct wane_limits {
     // Choices that only a measurement can make (wane_device_tune); 0: the library's own.
     uint32_t split_rows_below;             // fewer rows than this do not fill the device: long ones are split
     uint32_t linear_slice_cols;            // columns of a linear head's logits that are made at a time
+    uint32_t linear_chunk_dim;             // gradients of a linear head have memory for logits from this dim on
 } wane_limits;
 
 typedef struct wane_device_info {

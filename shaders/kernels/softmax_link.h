@@ -13,13 +13,8 @@ struct row_state {
 struct row_term {
     float value, slope;
 };
-struct row_coefs {
-    uint mode;
-    float p, target, w, ex, top;
-};
 K_STRUCT(row_state)
 K_STRUCT(row_term)
-K_STRUCT(row_coefs)
 
 #include "terms.h"
 #include "softmax_planes.h"

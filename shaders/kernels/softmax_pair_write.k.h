@@ -3,13 +3,7 @@
 #if K_PHASE == 1
 #include "softmax.h"
 #include "elementary.h"
-struct row_coefs {
-    uint mode;
-    float p, target, w, ex, top;
-};
-K_STRUCT(row_coefs)
-K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
-K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
+#include "softmax_coefs.h"
 // In place the logits are read where the gradient is written: each cell by the lane that will store it.
 #define LOAD_LOGIT(i) K_LD_EITHER((K_C(options) & OPTION_IN_PLACE) != 0u, grad, logits, i)
 #define LOAD_LOGIT_HALF(i) K_LDH_EITHER((K_C(options) & OPTION_IN_PLACE) != 0u, grad, logits, i)

@@ -1,8 +1,8 @@
 // softmax_stats.h - statistics of a part of a row: what they are, how those of two parts make those of both, and the planes
 // in the workspace that keep them.
 
-K_FN uint plane_at(K_CTX uint plane, uint row) { return K_P(planes) + plane * K_P(plane_rows) + row; }
-K_FN float plane_float(K_CTX uint plane, uint row) { return K_FLT(K_LD(work, plane_at(K_PASS plane, row))); }
+#include "softmax_coefs.h"
+
 K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, plane_at(K_PASS plane, row), word); }
 
 struct row_stats {

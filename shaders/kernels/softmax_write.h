@@ -1,4 +1,4 @@
-// softmax_write.h - the gradient of a row's columns from its coefficients. After softmax_columns.h and row_coefs.
+// softmax_write.h - the gradient of a row's columns from its coefficients. After softmax_columns.h and softmax_coefs.h.
 
 // Adds what single columns need to a block of gradients: class weights under smoothing, the target, the softcap's slope.
 K_FN void finish_block(K_CTX K_INOUT_ARRAY(float, g, BLOCK_CELLS), K_INOUT_ARRAY(uint, word, BLOCK_CELLS), uint first,
@@ -18,10 +18,7 @@ K_FN void finish_block(K_CTX K_INOUT_ARRAY(float, g, BLOCK_CELLS), K_INOUT_ARRAY
             for (uint s = 0u; s < K_OWN; s++)
                 g[u * K_OWN + s] = K_SELECT(CELL_COLUMN(first, u, s) == label, c.target, g[u * K_OWN + s]);
     if ((K_C(options) & OPTION_SOFTCAP) != 0u)
-        for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) {
-            float z = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, K_FLT(word[q]));
-            g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, g[q] * k_tanh_slope(z * K_P(inverse_softcap)));
-        }
+        for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) g[q] = uncapped_slope(K_PASS g[q], word[q]);
 }
 
 #define GRAD_TYPE ((K_C(types) >> SHIFT_GRAD) & 15u)
@@ -124,9 +121,7 @@ K_FN void write_columns(K_CTX uint row, uint begin, uint end, uint label, row_co
             if ((K_C(options) & OPTION_SOFTCAP) != 0u)
                 for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) g[q] = soft_cap(K_PASS g[q]);
             for (uint q = 0u; q < STEPS_LIVE(first, end) * K_OWN; q++) {
-                float d = k_clamp((g[q] - c.top) * K_P(inverse_temperature));
-                float e = k_exp(d);
-                float y = K_SELECT(e == 0.0f, 0.0f, e * (c.p + c.ex * d));
+                float y = column_slope(K_PASS g[q], c);
                 g[q] = K_SELECT(word[q] == K_WORD_MINUS_INF, 0.0f, y);
             }
             finish_block(K_PASS g, word, first, end, label, c);

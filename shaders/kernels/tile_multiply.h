@@ -1,17 +1,13 @@
 // tile_multiply.h - one tile of a . b^T by a group: operands go through shared memory 16 steps of depth at a time, cells stay in
 // registers. After tile_lanes.h and the kernel's own fetch_a.
 
-K_FN void share_operands(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), K_INOUT_ARRAY(float, y, K_OWN * LANE_FETCHES))
+K_FN void share_at(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint at, bool by_depth)
 {
-    bool a_by_depth = (K_C(options) & TILE_A_BY_DEPTH) != 0u, b_by_depth = (K_C(options) & TILE_B_BY_DEPTH) != 0u;
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
         if (v < VIRTUAL_LANES)
-            K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++) {
-                K_SS(pool, FETCH_DEPTH(a_by_depth, v, f) * POOL_STEP + FETCH_ROW(a_by_depth, v, f), x[s * LANE_FETCHES + f]);
-                K_SS(pool, POOL_B + FETCH_DEPTH(b_by_depth, v, f) * POOL_STEP + FETCH_ROW(b_by_depth, v, f),
-                     y[s * LANE_FETCHES + f]);
-            }
+            K_UNROLL for (uint f = 0u; f < LANE_FETCHES; f++)
+                K_SS(pool, at + FETCH_DEPTH(by_depth, v, f) * POOL_STEP + FETCH_ROW(by_depth, v, f), x[s * LANE_FETCHES + f]);
     }
 }
 
@@ -44,7 +40,8 @@ K_FN void multiply_tile(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS), u
         float x[K_OWN * LANE_FETCHES], y[K_OWN * LANE_FETCHES];
         fetch_a(K_PASS x, row0, rows, k0, depth);
         fetch_b(K_PASS y, col0, cols, k0, depth);
-        share_operands(K_PASS x, y);
+        share_at(K_PASS x, 0u, (K_C(options) & TILE_A_BY_DEPTH) != 0u);
+        share_at(K_PASS y, POOL_B, (K_C(options) & TILE_B_BY_DEPTH) != 0u);
         K_BARRIER();
         multiply_cells(K_PASS total);
         K_BARRIER();

@@ -39,6 +39,7 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
     }
 }
 
+#include "tile_fetch_b.h"
 #include "tile_multiply.h"
 #else
     uint live = 0xffffffffu;

@@ -37,14 +37,17 @@
 #define softmax_whole_work      wane_softmax_whole_work
 
 // ---- loss/tile_linear.h ----
+#define linear_add_backward wane_linear_add_backward
 #define linear_add_merge    wane_linear_add_merge
 #define linear_add_sweeps   wane_linear_add_sweeps
 #define linear_chunk_bytes  wane_linear_chunk_bytes
 #define linear_cut          wane_linear_cut
+#define linear_cut_side     wane_linear_cut_side
+#define linear_has_side     wane_linear_has_side
 #define linear_line         wane_linear_line
 #define linear_one_batch    wane_linear_one_batch
 #define linear_sweep_window wane_linear_sweep_window
-#define linear_sweeps_tiles wane_linear_sweeps_tiles
+#define linear_window_fits  wane_linear_window_fits
 
 // ---- loss/tile.h ----
 #define tile_add_gather  wane_tile_add_gather
@@ -52,6 +55,7 @@
 #define tile_add_scatter wane_tile_add_scatter
 #define tile_add_store   wane_tile_add_store
 #define tile_add_sums    wane_tile_add_sums
+#define tile_by_depth    wane_tile_by_depth
 #define tile_dense       wane_tile_dense
 #define tile_fits        wane_tile_fits
 #define tile_half        wane_tile_half

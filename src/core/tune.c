@@ -10,7 +10,8 @@ enum { RECORD_MOST = 2048 };
 #define TUNED(T)                                                \
     T(max_dispatch_elems, 1 << 16, UINT64_C(1) << 40, 1)        \
     T(split_rows_below, 1, 1 << 16, 1)                          \
-    T(linear_slice_cols, 64, 1 << 16, 64)
+    T(linear_slice_cols, 64, 1 << 16, 64)                       \
+    T(linear_chunk_dim, 1, 1 << 16, 1)
 
 // Names come from drivers: what would end a line does not.
 static size_t put_name(char *text, size_t capacity, const char *key, const char *name)
@@ -103,7 +104,7 @@ wane_status wane_device_tune(wane_device *device, const char *record, size_t byt
     char own[RECORD_MOST];
     wane_limits limits = device->limits;
     limits.max_dispatch_elems = device->untuned_dispatch_elems ? device->untuned_dispatch_elems : limits.max_dispatch_elems;
-    limits.split_rows_below = limits.linear_slice_cols = 0;
+    limits.split_rows_below = limits.linear_slice_cols = limits.linear_chunk_dim = 0;
     const uint64_t untuned = limits.max_dispatch_elems;
     bool found = !bytes;
     size_t head = put_head(device, own), length = 0;

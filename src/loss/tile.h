@@ -28,6 +28,7 @@ wane_slot tile_slot(const tile_matrix *m);
 // Whether a dispatch can bind it, and its strides fit a record.
 bool tile_fits(const wane_plan *plan, const tile_matrix *m);
 uint32_t tile_type(const tile_matrix *m);                          // TYPE_*
+uint32_t tile_by_depth(const tile_matrix *a, const tile_matrix *b); // TILE_A_BY_DEPTH, TILE_B_BY_DEPTH
 // The index of a record with these words, one that is there if it can be; at most WANE_MAX_RECORDS differ.
 uint8_t tile_record(wane_plan *plan, const uint32_t *words, uint32_t count);
 
@@ -58,7 +59,7 @@ typedef struct tile_order {
 wane_status tile_add_gather(wane_plan *plan, tile_matrix from, tile_matrix dense, int64_t first, tile_order order);
 // The other way: out (all rows of the batch) (+)= from where a row counts, else 0.
 wane_status tile_add_scatter(wane_plan *plan, tile_matrix from, tile_matrix out, bool add, tile_order order);
-// out (+)= from, f32, rounded once to out's type.
-wane_status tile_add_store(wane_plan *plan, tile_matrix from, tile_matrix out, bool add);
+// out (+)= the sum of so many f32 matrices like `from`, each `plane` rows behind the one before, rounded once to out's type.
+wane_status tile_add_store(wane_plan *plan, tile_matrix from, int64_t planes, int64_t plane, tile_matrix out, bool add);
 
 #endif

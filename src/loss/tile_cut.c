@@ -1,8 +1,9 @@
 // tile_cut.c - cuts a loss on a linear head: rows into batches, a batch's logits into chunks, some of which are kept.
 //
 // What a plan costs, for each row and column, with R operations in the time of a byte: the three products 6 dim; logits that
-// are not kept are made again, 2 dim; a batch reads linear_weight twice and adds to its gradient, 16 R dim / batch; a
-// logit that is kept is written and read, 8 R. The cheapest that fits the budget is taken.
+// are not kept are made again, 2 dim; a batch reads linear_weight twice and adds to its gradient, 16 R dim / batch; and R for
+// each byte that a logit in memory moves. Without memory for logits each of the two gradients makes them again: 10 dim in all,
+// and the logit's gradient twice. The cheapest that fits the budget is taken.
 #include "loss/tile_linear.h"
 
 enum {
@@ -15,8 +16,7 @@ enum {
     SLICES_MOST = 1024,                    // of a row: a chain of merges
     CHUNK_ROWS_MOST = 8192,
     FORWARD_ROWS_MOST = 1024,
-    SWEEP_GROUPS = 1024,                   // of a dispatch without memory for logits: enough for a large device
-    SWEEP_SPLITS_MOST = 16,
+    SLOPE_OPS = 32,                        // from a logit to its gradient
     BATCH_ROWS_LEAST = 128                 // below it batches are not looked at, if there is another way
 };
 
@@ -50,6 +50,8 @@ static uint64_t take(uint64_t *at, uint64_t bytes)
 static uint64_t lay_out(linear *l, int64_t batch, int64_t chunk_rows, int64_t slice, int64_t kept)
 {
     softmax_problem *p = &l->rows;
+    l->alone = false;
+    l->splits = 0;
     l->chunk_rows = chunk_rows;
     l->row_chunks = tile_ceil_div(batch, chunk_rows);
     l->slice = slice;
@@ -128,13 +130,30 @@ static bool one_chunk(linear *l, uint64_t limit, int64_t batch)
     return true;
 }
 
-// ---- how much is kept ----
+// ---- what it costs: operations for each row and column ----
+
+// Bytes of memory that a logit in a chunk moves. A CPU's chunk is in its cache but for what is kept; elsewhere the product
+// writes it, the sweep reads it, it becomes its gradient in place, and each product reads that.
+static double bytes_moved(const linear *l, double kept, int sides)
+{
+    if (l->rows.plan->limits.backend == WANE_BACKEND_CPU) return 8 * kept;
+    return (l->rows.given ? 4 : 12 - 4 * kept) + 8 + 4 * sides;
+}
 
 static double cost(const linear *l, double kept, double batch)
 {
-    double dim = (double)l->dim;
-    return dim * (6 + 2 * (1 - kept) + 16.0 * OPS_PER_BYTE / batch) + kept * 8 * OPS_PER_BYTE;
+    int sides = (l->grad_input.operand >= 0) + (l->grad_weight.operand >= 0);
+    double dim = (double)l->dim, made = l->rows.given ? 1 : 2 - kept;
+    return dim * (2 * made + 2 * sides + 16.0 * OPS_PER_BYTE / batch) + SLOPE_OPS + OPS_PER_BYTE * bytes_moved(l, kept, sides);
 }
+
+static double cost_alone(const linear *l)
+{
+    int sides = linear_has_side(l, LINEAR_ROWS) + linear_has_side(l, LINEAR_COLS);
+    return (double)l->dim * (l->rows.given ? 0 : 2) + sides * (4 * (double)l->dim + SLOPE_OPS);
+}
+
+// ---- how much is kept ----
 
 // As many chunks as the budget has room for, where that is worth it. Returns the cost of a batch so cut.
 static double keep_chunks(linear *l, uint64_t limit, int64_t batch)
@@ -156,7 +175,8 @@ static int64_t batch_of(const linear *l, int64_t count)
     return tile_ceil_div(rows, count < rows ? count : rows);
 }
 
-static bool cheapest(linear *l, uint64_t limit, int64_t first)
+// Returns what the cut costs that it leaves, 0 if there is none.
+static double cheapest(linear *l, uint64_t limit, int64_t first)
 {
     int64_t best_batch = 0;
     double best = 0;
@@ -168,31 +188,70 @@ static bool cheapest(linear *l, uint64_t limit, int64_t first)
         if (!best_batch || found < best) best = found, best_batch = batch;
         if (l->kept == l->slices * l->row_chunks) break;               // smaller ones cost more
     }
-    return best_batch && one_chunk(l, limit, best_batch) && keep_chunks(l, limit, best_batch) > 0;
+    return best_batch && one_chunk(l, limit, best_batch) ? keep_chunks(l, limit, best_batch) : 0;
 }
 
-// Values alone, without memory for logits: planes of as many slices as fill a device, or as the budget holds.
-static bool no_scratch(linear *l, uint64_t limit, int64_t first)
+// ---- without memory for logits ----
+
+// Planes of so many slices, and sums of the gradients' sides, which are made one after the other in one place. Returns the bytes
+// of it, at most `limit` if that can be; UINT64_MAX if the device cannot bind it.
+static uint64_t lay_out_alone(linear *l, uint64_t limit, int64_t batch, int64_t splits)
 {
     softmax_problem *p = &l->rows;
-    limit = wane_min_u64(limit, wane_min_u64(p->plan->limits.max_window_bytes - 512, (uint64_t)4 * INT32_MAX));
+    uint64_t window = wane_min_u64(p->plan->limits.max_window_bytes - 512, (uint64_t)4 * INT32_MAX), most = 0;
+    l->alone = true;
+    l->splits = splits;
+    l->kept = 0;
+    p->slices = splits ? (uint32_t)splits + 1 : 1;
+    l->work = 4 * words_of_rows(l, batch);
+    l->chunk_rows = batch;
+    int64_t cols = splits ? linear_sweep_window(l, &l->chunk_rows) : p->cols;
+    if (l->work > window || cols == 0 || tile_ceil_div(p->cols, cols) > SLICES_MOST) return UINT64_MAX;
+    l->slice = tile_ceil_div(tile_ceil_div(cols, splits ? splits : 1), TILE_COLS) * (int64_t)TILE_COLS;
+    l->slices = tile_ceil_div(p->cols, cols);
+    l->sums = wane_round_up(l->work, 256);
+    for (int side = 0; side < LINEAR_SIDES; side++) {
+        if (!linear_has_side(l, side)) continue;
+        uint64_t bytes = linear_cut_side(l, side, limit > l->sums ? limit - l->sums : 0);
+        if (bytes == UINT64_MAX) return bytes;
+        most = bytes > most ? bytes : most;
+    }
+    l->total = most ? l->sums + most : l->work;
+    return l->total;
+}
+
+// As many slices as fill a device, or as the budget holds.
+static bool no_scratch(linear *l, uint64_t limit, int64_t first)
+{
     for (int64_t count = first, batch = 0; batch != 1; count = next_count(count)) {
         batch = batch_of(l, count);
-        int64_t tiles = tile_ceil_div(batch, TILE_ROWS), rows = batch;
-        l->splits = softmax_clamp(tile_ceil_div(SWEEP_GROUPS, tiles), 1, SWEEP_SPLITS_MOST);
-        p->slices = (uint32_t)l->splits + 1;
-        while (4 * words_of_rows(l, batch) > limit && l->splits > 1) p->slices = (uint32_t)(l->splits /= 2) + 1;
-        int64_t cols = linear_sweep_window(l, &rows);
-        if (4 * words_of_rows(l, batch) > limit || cols == 0 || tile_ceil_div(p->cols, cols) > SLICES_MOST) continue;
-        l->work = l->total = 4 * words_of_rows(l, batch);
-        l->slice = tile_ceil_div(tile_ceil_div(cols, l->splits), TILE_COLS) * (int64_t)TILE_COLS;
-        l->slices = tile_ceil_div(p->cols, cols);
-        l->chunk_rows = rows;
-        return true;
+        if (!linear_one_batch(l, batch)) continue;
+        int64_t splits = softmax_clamp(tile_ceil_div(LINEAR_GROUPS, tile_ceil_div(batch, TILE_ROWS)), 1, LINEAR_SPLITS_MOST);
+        for (splits = l->rows.given ? 0 : splits; ; splits /= 2) {
+            if (lay_out_alone(l, limit, batch, splits) <= limit) return true;
+            if (splits <= 1) break;
+        }
     }
-    l->splits = 0;
     return false;
 }
+
+// Whether there is such a plan at all.
+static bool can_alone(const linear *l)
+{
+    return l->grad ? l->dim <= (int64_t)TILE_WIDE_MOST : !l->rows.given && l->dim <= (int64_t)TILE_DEPTH_MOST;
+}
+
+// Whether it is better than one that costs so much. A CPU's products are written by hand and leave a chunk in its cache: there a
+// chunk is always the faster way.
+static bool better_alone(const linear *l, double chunks)
+{
+    const wane_limits *limits = &l->rows.plan->limits;
+    if (!can_alone(l)) return false;
+    if (l->grad && limits->linear_chunk_dim) return l->dim < (int64_t)limits->linear_chunk_dim;
+    return limits->backend != WANE_BACKEND_CPU && (!l->grad || cost_alone(l) < chunks);
+}
+
+// ---- values alone, in chunks ----
 
 // Values alone: planes may take half of the budget, unless there is no other way.
 static bool forward(linear *l, uint64_t limit, int64_t first)
@@ -230,7 +289,9 @@ static wane_status does_not_fit(linear *l, uint64_t limit, int64_t first)
     uint64_t least = UINT64_MAX;
     for (int64_t count = first, batch = 0; batch != 1; count = next_count(count)) {
         batch = batch_of(l, count);
-        if (linear_one_batch(l, batch)) least = wane_min_u64(least, lay_out(l, batch, 1, slice_least(l), 0));
+        if (!linear_one_batch(l, batch)) continue;
+        least = wane_min_u64(least, lay_out(l, batch, 1, slice_least(l), 0));
+        if (can_alone(l)) least = wane_min_u64(least, lay_out_alone(l, 0, batch, l->rows.given ? 0 : 1));
     }
     if (least == UINT64_MAX)
         return wane_fail(context, WANE_ERROR_TOO_LARGE, "grad_linear_weight",
@@ -254,7 +315,10 @@ wane_status linear_cut(linear *l)
     uint64_t limit = plan->workspace_limit_bytes;
     if (!limit) limit = l->grad ? BACKWARD_BYTES + 4 * (uint64_t)p->rows * (uint64_t)l->dim : FORWARD_BYTES;
     int64_t first = tile_ceil_div(p->rows ? p->rows : 1, most);
-    if (linear_sweeps_tiles(l) && no_scratch(l, limit, first)) return WANE_OK;
-    bool good = l->grad ? cheapest(l, limit, first) : forward(l, limit, first);
-    return good ? WANE_OK : does_not_fit(l, limit, first);
+    double chunks = l->grad ? cheapest(l, limit, first) : forward(l, limit, first);
+    if (better_alone(l, chunks) && no_scratch(l, limit, first)) return WANE_OK;
+    if (l->alone) chunks = l->grad ? cheapest(l, limit, first) : forward(l, limit, first);
+    l->squeezed = chunks == 0;
+    if (!l->squeezed || (can_alone(l) && no_scratch(l, limit, first))) return WANE_OK;
+    return does_not_fit(l, limit, first);
 }

@@ -236,10 +236,10 @@ static bool add_stores(linear *l, int64_t row, int64_t s)
 {
     wane_plan *plan = l->rows.plan;
     int64_t col = s * l->slice, cols = softmax_clamp(l->rows.cols - col, 1, l->slice);
-    if (l->sum_weight && !fail(l, tile_add_store(plan, tile_dense(l->sum_weight, cols, l->dim),
+    if (l->sum_weight && !fail(l, tile_add_store(plan, tile_dense(l->sum_weight, cols, l->dim), 1, 0,
                                                  tile_part(l->grad_weight, col, cols, 0, l->dim), row > 0 || linear_adds(l, &l->grad_weight))))
         return false;
-    return !l->sum_bias || fail(l, tile_add_store(plan, tile_dense(l->sum_bias, 1, cols), tile_part(l->grad_bias, 0, 1, col, cols),
+    return !l->sum_bias || fail(l, tile_add_store(plan, tile_dense(l->sum_bias, 1, cols), 1, 0, tile_part(l->grad_bias, 0, 1, col, cols),
                                                   row > 0 || linear_adds(l, &l->grad_bias)));
 }
 
@@ -260,16 +260,17 @@ static bool add_gradients(linear *l, int64_t row, int64_t rows)
     if (l->ordered)
         return fail(l, tile_add_scatter(l->rows.plan, tile_dense(l->sum_input, rows, l->dim),
                                         tile_part(l->grad_input, row, rows, 0, l->dim), linear_adds(l, &l->grad_input), order_of(l)));
-    return fail(l, tile_add_store(l->rows.plan, tile_dense(l->sum_input, rows, l->dim), tile_part(l->grad_input, row, rows, 0, l->dim),
+    return fail(l, tile_add_store(l->rows.plan, tile_dense(l->sum_input, rows, l->dim), 1, 0, tile_part(l->grad_input, row, rows, 0, l->dim),
                                   linear_adds(l, &l->grad_input)));
 }
 
 static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
 {
     linear *l = (linear *)(void *)p;
-    bool products = (!p->given && !l->splits) || l->grad;
-    if (products && l->chunk_rows >= rows && !add_copy(l, row, rows, 0, rows)) return false;
-    if (!(p->given ? softmax_add_planes(p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows) : l->splits ? linear_add_sweeps(l, row, rows) : add_statistics(l, row, rows)))
+    bool chunks = !l->alone && (!p->given || l->grad);
+    if (chunks && l->chunk_rows >= rows && !add_copy(l, row, rows, 0, rows)) return false;
+    if (!(p->given ? softmax_add_planes(p, WANE_KERNEL_SOFTMAX_RESTORE, row, rows)
+                   : l->alone ? linear_add_sweeps(l, row, rows) : add_statistics(l, row, rows)))
         return false;
     softmax_window window = {0};
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
@@ -277,7 +278,7 @@ static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
     pass->consts[0] = p->term;
     pass->consts[1] = p->options & (OPTION_NO_TARGET | OPTION_MERGED);
     pass->slots[0] = softmax_whole_work(p);
-    return !l->grad || add_gradients(l, row, rows);
+    return !l->grad || (l->alone ? linear_add_backward(l, row, rows) : add_gradients(l, row, rows));
 }
 
 // Gradients of no rows: 0, where they are not added to something.
@@ -302,15 +303,22 @@ static void count_costs(const linear *l)
     wane_plan_info *info = &p->plan->info;
     uint64_t elements = (uint64_t)p->rows * (uint64_t)p->cols;
     info->flops = 2 * (uint64_t)l->products * (uint64_t)l->dim;
-    info->exps = elements * ((uint64_t)!p->given + l->grad);
+    uint64_t slopes = l->alone ? (uint64_t)linear_has_side(l, LINEAR_ROWS) + linear_has_side(l, LINEAR_COLS) : l->grad;
+    info->exps = elements * ((uint64_t)!p->given + slopes);
 }
 
 static bool note(const linear *l)
 {
     const softmax_problem *p = &l->rows;
-    if (l->splits)
-        return wane_plan_note(p->plan, "no scratch: values alone, and their statistics are made with the tiles. Batches of %lld rows, "
-                              "%lld slices a dispatch", (long long)p->batch_rows, (long long)l->splits);
+    if (l->alone)
+        return wane_plan_note(p->plan, "no scratch: %s. Batches of %lld rows; slices of a dispatch: statistics %lld, grad_input %lld, "
+                              "grad_linear_weight %lld",
+                              l->squeezed ? "not even one chunk of logits fits the budget"
+                              : !l->grad ? "values alone, and their statistics are made with the tiles"
+                              : p->plan->limits.linear_chunk_dim ? "gradients make logits again, which this device is tuned to"
+                              : "gradients make logits again, which costs less than memory for them",
+                              (long long)p->batch_rows, (long long)l->splits, (long long)l->sides[LINEAR_ROWS].slices,
+                              (long long)l->sides[LINEAR_COLS].slices);
     int64_t all = l->slices * l->row_chunks;
     const char *why = l->kept == all ? "all logits of a batch of rows fit the budget"
                     : !l->grad ? "no gradient is asked for"
@@ -336,6 +344,16 @@ static void fill_record(linear *l)
     p->plan->workspace_bytes = l->total;
 }
 
+// About as many.
+static uint64_t passes_of(const linear *l)
+{
+    int64_t rows = l->rows.rows, cols = l->rows.cols, passes = l->slices * tile_ceil_div(rows, l->chunk_rows) * 8;
+    const linear_side *down = &l->sides[LINEAR_ROWS], *over = &l->sides[LINEAR_COLS];
+    if (l->alone && linear_has_side(l, LINEAR_ROWS)) passes += 2 * tile_ceil_div(rows, down->owns) * tile_ceil_div(cols, down->others);
+    if (l->alone && linear_has_side(l, LINEAR_COLS)) passes += 2 * tile_ceil_div(cols, over->owns) * tile_ceil_div(rows, over->others);
+    return (uint64_t)passes;
+}
+
 static wane_status plan_linear(wane_plan *plan)
 {
     linear l;
@@ -343,7 +361,7 @@ static wane_status plan_linear(wane_plan *plan)
     if (status == WANE_OK) status = linear_cut(&l);
     if (status) return status;
     softmax_problem *p = &l.rows;
-    uint64_t passes = (uint64_t)l.slices * (uint64_t)tile_ceil_div(p->rows, l.chunk_rows) * 8;
+    uint64_t passes = passes_of(&l);
     if (passes > PASSES_MOST)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
                          "would cut the problem into %llu passes: raise it", (unsigned long long)passes);

@@ -84,6 +84,12 @@ uint32_t tile_type(const tile_matrix *m)
     return m->dtype == WANE_DTYPE_F16 ? TYPE_F16 : m->dtype == WANE_DTYPE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
+uint32_t tile_by_depth(const tile_matrix *a, const tile_matrix *b)
+{
+    return (softmax_stride_size(a->col) <= softmax_stride_size(a->row) ? TILE_A_BY_DEPTH : 0)
+         | (softmax_stride_size(b->col) <= softmax_stride_size(b->row) ? TILE_B_BY_DEPTH : 0);
+}
+
 uint8_t tile_record(wane_plan *plan, const uint32_t *words, uint32_t count)
 {
     wane_record record;

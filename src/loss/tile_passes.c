@@ -55,9 +55,7 @@ static wane_status emit_product(wane_plan *plan, const tile_product *p)
     pass->record = record;
     pass->consts[0] = tile_type(&p->a) | tile_type(&p->b) << TILE_SHIFT_B | tile_type(&p->bias) << TILE_SHIFT_BIAS
                     | tile_type(&p->out) << TILE_SHIFT_OUT;
-    pass->consts[1] = (softmax_stride_size(p->a.col) <= softmax_stride_size(p->a.row) ? TILE_A_BY_DEPTH : 0)
-                    | (softmax_stride_size(p->b.col) <= softmax_stride_size(p->b.row) ? TILE_B_BY_DEPTH : 0)
-                    | (bias ? TILE_BIAS : 0) | p->live;
+    pass->consts[1] = tile_by_depth(&p->a, &p->b) | (bias ? TILE_BIAS : 0) | p->live;
     pass->slots[0] = tile_slot(&p->a);
     pass->slots[1] = tile_slot(&p->b);
     pass->slots[2] = tile_slot(&p->bias);
@@ -168,19 +166,29 @@ wane_status tile_add_sums(wane_plan *plan, tile_matrix from, tile_matrix out, bo
     return add_simple(plan, WANE_KERNEL_TILE_SUMS, &from, &out, tiles(from.cols, TILE_SUM_COLS), add);
 }
 
-wane_status tile_add_store(wane_plan *plan, tile_matrix from, tile_matrix out, bool add)
+wane_status tile_add_store(wane_plan *plan, tile_matrix from, int64_t planes, int64_t plane, tile_matrix out, bool add)
 {
     if (from.rows < 1 || from.cols < 1) return WANE_OK;
-    int64_t most = (int64_t)1 << 26;       // elements of a dispatch
-    if (!tile_fits(plan, &from) || !tile_fits(plan, &out) || (from.rows > 1 && from.rows * from.cols > most)) {
-        int64_t half = from.rows / 2;
-        if (half == 0) return does_not_fit(plan, tile_fits(plan, &from) ? &out : &from);
-        wane_status status = tile_add_store(plan, tile_part(from, 0, half, 0, from.cols), tile_part(out, 0, half, 0, from.cols), add);
+    int64_t most = (int64_t)1 << 26, rows = from.rows;           // elements of a dispatch
+    tile_matrix all = from;
+    all.rows += (planes - 1) * plane;
+    if (!tile_fits(plan, &all) || !tile_fits(plan, &out) || (rows > 1 && rows * from.cols > most)) {
+        int64_t half = rows / 2;
+        if (half == 0) return does_not_fit(plan, tile_fits(plan, &all) ? &out : &all);
+        wane_status status = tile_add_store(plan, tile_part(from, 0, half, 0, from.cols), planes, plane,
+                                            tile_part(out, 0, half, 0, from.cols), add);
         return status ? status
-                      : tile_add_store(plan, tile_part(from, half, from.rows - half, 0, from.cols),
-                                       tile_part(out, half, from.rows - half, 0, from.cols), add);
+                      : tile_add_store(plan, tile_part(from, half, rows - half, 0, from.cols), planes, plane,
+                                       tile_part(out, half, rows - half, 0, from.cols), add);
     }
-    return add_simple(plan, WANE_KERNEL_TILE_STORE, &from, &out, (uint32_t)(from.rows * from.cols), add);
+    uint32_t count = plan->pass_count;
+    wane_status status = add_simple(plan, WANE_KERNEL_TILE_STORE, &all, &out, (uint32_t)(rows * from.cols), add);
+    if (status) return status;
+    wane_pass *pass = &plan->passes[count];
+    pass->window[2] = (uint32_t)rows;
+    pass->window[4] = (uint32_t)planes;
+    pass->window[5] = (uint32_t)(plane * from.row);
+    return status;
 }
 
 // ---- rows that count ----

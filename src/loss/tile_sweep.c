@@ -16,13 +16,7 @@ typedef struct sweep_window {
 #undef U
 } sweep_window;
 
-// A CPU's products are written by hand and leave a chunk in its cache: there a chunk is the faster way.
-bool linear_sweeps_tiles(const linear *l)
-{
-    return !l->grad && !l->rows.given && l->rows.plan->limits.backend != WANE_BACKEND_CPU && l->dim <= (int64_t)TILE_DEPTH_MOST;
-}
-
-static bool window_fits(const linear *l, int64_t rows, int64_t cols)
+bool linear_window_fits(const linear *l, int64_t rows, int64_t cols)
 {
     const softmax_problem *p = &l->rows;
     tile_matrix part[3] = {l->input, l->weight, l->bias};
@@ -41,7 +35,7 @@ int64_t linear_sweep_window(const linear *l, int64_t *rows)
     const wane_plan *plan = l->rows.plan;
     int64_t cols = l->rows.cols, wide = (int64_t)TILE_COLS * l->splits;
     for (;;) {
-        bool fits = window_fits(l, *rows, cols), long_ = tile_long(plan, *rows, cols, l->dim);
+        bool fits = linear_window_fits(l, *rows, cols), long_ = tile_long(plan, *rows, cols, l->dim);
         if (fits && !long_) return cols;
         if (cols > wide || (cols > (int64_t)TILE_COLS && *rows <= (int64_t)TILE_ROWS)) cols = tile_half(cols, TILE_COLS);
         else if (*rows > (int64_t)TILE_ROWS) *rows = tile_half(*rows, TILE_ROWS);
@@ -73,9 +67,7 @@ static bool add_sweep(linear *l, int64_t row, int64_t batch, int64_t first, int6
     pass->record = number;
     uint32_t reading = OPTION_SOFTCAP | OPTION_WEIGHT_SUMS | OPTION_CLASS_WEIGHT | OPTION_NO_TARGET | OPTION_ORDERED;
     pass->consts[0] = tile_type(&a) | tile_type(&b) << TILE_SHIFT_B | tile_type(&bias) << TILE_SHIFT_BIAS;
-    pass->consts[1] = (softmax_stride_size(a.col) <= softmax_stride_size(a.row) ? TILE_A_BY_DEPTH : 0)
-                    | (softmax_stride_size(b.col) <= softmax_stride_size(b.row) ? TILE_B_BY_DEPTH : 0)
-                    | (bias.operand != WANE_SLOT_NONE ? TILE_BIAS : 0);
+    pass->consts[1] = tile_by_depth(&a, &b) | (bias.operand != WANE_SLOT_NONE ? TILE_BIAS : 0);
     pass->consts[2] = p->options & reading;
     pass->slots[0] = tile_slot(&a);
     pass->slots[1] = tile_slot(&b);

@@ -1,15 +1,21 @@
 // test_linear.c - plans of losses on a linear head on the checked kernels: no fault, and the bits of the plain C kernels,
-// for any number of lanes; under windows, dispatches and workspaces so small that everything is cut.
-#include "body.h"
+// for any number of lanes; under windows, dispatches and workspaces so small that everything is cut; and every fault that is
+// planted in the kernels of the tile engine is noticed.
+#include "plants.h"
+
 #include "lanes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
-enum { BIAS = 1, ADD = 2, GIVEN = 4, STRIDED = 8, SMOOTH = 16, NO_GRAD = 32, OPERANDS = 16 };
+enum {
+    BIAS = 1, ADD = 2, GIVEN = 4, STRIDED = 8, SMOOTH = 16, NO_GRAD = 32, ALONE = 64, WEIGHT = 128, SOFTCAP = 256, NONE = 512, NANS = 1024,
+    BIAS_ALONE = 2048, OPERANDS = 16
+};
 
 typedef struct head {
     wane_loss loss;
@@ -19,13 +25,6 @@ typedef struct head {
     uint64_t window_bytes, elems, budget;   // 0: the floor's
 } head;
 
-typedef struct memory {
-    unsigned char *bytes;
-    uint64_t count, element0;
-} memory;
-
-static wane_context *context;
-static const uint32_t lane_counts[] = {1, 4, 7, 64, 128};
 static uint32_t seed;
 
 static float number(void)
@@ -54,15 +53,16 @@ static uint32_t describe_all(const head *h, wane_operand *o, uint32_t planes)
     describe(&o[n++], WANE_ROLE_LINEAR_WEIGHT, h->type, 2, h->cols, h->dim, strided);
     if (target) describe(&o[n++], WANE_ROLE_TARGET, WANE_DTYPE_I32, 1, h->rows, 0, false);
     if (h->options & BIAS) describe(&o[n++], WANE_ROLE_LINEAR_BIAS, h->type, 1, h->cols, 0, false);
+    if (h->options & WEIGHT) describe(&o[n++], WANE_ROLE_WEIGHT, WANE_DTYPE_F32, 1, h->cols, 0, false);
     if (planes) describe(&o[n++], WANE_ROLE_STATISTICS, WANE_DTYPE_F32, 2, planes, h->rows, false);
     if (planes) o[n - 1].flags = WANE_OPERAND_GIVEN;
-    describe(&o[n++], WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, 1, 0, false);
+    describe(&o[n++], WANE_ROLE_LOSS, WANE_DTYPE_F32, 1, h->options & NONE ? h->rows : 1, 0, false);
     describe(&o[n++], WANE_ROLE_ROW_LOSS, WANE_DTYPE_F32, 1, h->rows, 0, false);
     if (!planes) describe(&o[n++], WANE_ROLE_ARGMAX, WANE_DTYPE_I32, 1, h->rows, 0, false);
     if (h->options & NO_GRAD) return n;
     uint32_t first = n;
-    describe(&o[n++], WANE_ROLE_GRAD_INPUT, h->grad, 2, h->rows, h->dim, strided);
-    describe(&o[n++], WANE_ROLE_GRAD_LINEAR_WEIGHT, h->grad, 2, h->cols, h->dim, strided);
+    if (!(h->options & BIAS_ALONE)) describe(&o[n++], WANE_ROLE_GRAD_INPUT, h->grad, 2, h->rows, h->dim, strided);
+    if (!(h->options & BIAS_ALONE)) describe(&o[n++], WANE_ROLE_GRAD_LINEAR_WEIGHT, h->grad, 2, h->cols, h->dim, strided);
     describe(&o[n++], WANE_ROLE_GRAD_LINEAR_BIAS, h->grad, 1, h->cols, 0, false);
     for (; h->options & ADD && first < n; first++) o[first].flags = WANE_OPERAND_ACCUMULATE;
     return n;
@@ -71,107 +71,67 @@ static uint32_t describe_all(const head *h, wane_operand *o, uint32_t planes)
 static wane_status make_plan(const head *h, wane_plan **plan)
 {
     wane_operand operands[OPERANDS];
-    wane_param_value smooth = {WANE_PARAM_LABEL_SMOOTHING, 0, 0.25};
-    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = h->loss, .params = &smooth, .param_count = h->options & SMOOTH ? 1 : 0,
+    wane_param_value params[3];
+    uint32_t count = 0;
+    if (h->options & SMOOTH) params[count++] = (wane_param_value){WANE_PARAM_LABEL_SMOOTHING, 0, 0.25};
+    if (h->options & SOFTCAP) params[count++] = (wane_param_value){WANE_PARAM_SOFTCAP, 0, 3};
+    if (h->options & NONE) params[count++] = (wane_param_value){WANE_PARAM_REDUCTION, 0, WANE_REDUCTION_NONE};
+    wane_loss_desc desc = {.struct_size = sizeof desc, .loss = h->loss, .params = params, .param_count = count,
                            .operands = operands, .workspace_limit_bytes = h->budget};
-    assert_int_equal(wane_statistics_need(context, &desc, &desc.statistics_mask), WANE_OK);
+    assert_int_equal(wane_statistics_need(problem_context(), &desc, &desc.statistics_mask), WANE_OK);
     uint32_t planes = h->options & GIVEN ? wane_statistics_plane_count(desc.statistics_mask) : 0;
     desc.operand_count = describe_all(h, operands, planes);
     wane_limits limits = {.struct_size = sizeof limits, .backend = WANE_BACKEND_VULKAN, .max_lanes = 128, .shared_bytes = 16384,
                           .max_window_bytes = h->window_bytes ? h->window_bytes : 128u << 20, .max_buffer_bytes = 1u << 30,
-                          .offset_align_bytes = 256, .max_groups = 65535, .max_dispatch_elems = h->elems ? h->elems : 1u << 28};
-    return wane_plan_create_for(context, &limits, &desc, plan);
+                          .offset_align_bytes = 256, .max_groups = 65535, .max_dispatch_elems = h->elems ? h->elems : 1u << 28,
+                          .linear_chunk_dim = h->options & ALONE ? 65 : 1};
+    return wane_plan_create_for(problem_context(), &limits, &desc, plan);
 }
 
-static void fill(const wane_plan_operand *o, memory *m)
+static void fill(const head *h, problem_run *run, uint32_t operand)
 {
-    m->element0 = 32 + (uint64_t)-o->first_byte;
-    m->count = (m->element0 + (uint64_t)o->end_byte + 3) / 4 * 4;
-    m->bytes = calloc(1, m->count + 4);
+    const wane_plan_operand *o = &run->plan->operands[operand];
+    problem_make_memory(run, operand);
+    int64_t outer = o->rank > 0 ? o->extents[0] : 1, inner = o->rank > 1 ? o->extents[1] : 1;
     size_t size = wane_dtype_bytes(o->dtype);
-    for (uint64_t i = 0; i + size <= m->count; i += size) {
-        float x = number() * (o->role->role == WANE_ROLE_STATISTICS ? 0.0f : 1.0f);
-        uint32_t u;
-        memcpy(&u, &x, 4);
-        if (o->role->role == WANE_ROLE_TARGET) u = (seed >> 8) % 11 ? (seed >> 12) % 50 : (uint32_t)-100;
-        if (size == 2) u = o->dtype == WANE_DTYPE_BF16 ? u >> 16 : 0x3000u + (seed >> 20) % 2048;
-        memcpy(m->bytes + i, &u, size);
-    }
-    if (o->role->role != WANE_ROLE_STATISTICS) return;
-    // plausible planes: max, sum, target, flags, then sums
-    float flags = WANE_FLAG_OTHER_FINITE | WANE_FLAG_TARGET_SEEN;
-    for (int64_t p = 0; p < o->extents[0]; p++)
-        for (int64_t row = 0; row < o->extents[1]; row++) {
-            float x = p == 0 ? 1.0f : p == 1 ? 3.0f + number() : p == 3 ? flags : number();
-            memcpy(m->bytes + m->element0 + (size_t)(p * o->strides[0] + row) * 4, &x, 4);
+    for (int64_t i = 0; i < outer && o->read; i++)
+        for (int64_t k = 0; k < inner; k++) {
+            float x = number();
+            uint32_t u, nan = 0x7fc00000u;
+            // plausible planes: max, sum, target, flags, then sums
+            float flags = WANE_FLAG_OTHER_FINITE | WANE_FLAG_TARGET_SEEN;
+            if (o->role->role == WANE_ROLE_STATISTICS) x = i == 0 ? 1.0f : i == 1 ? 3.0f + x : i == 3 ? flags : x;
+            // in a row that is ignored
+            if (o->role->role == WANE_ROLE_INPUT && h->options & NANS && i == 2 && k == 0) memcpy(&x, &nan, 4);
+            memcpy(&u, &x, 4);
+            if (o->role->role == WANE_ROLE_TARGET)
+                u = (seed >> 8) % 11 && !(h->options & NANS && i == 2) ? (seed >> 12) % 50 : (uint32_t)-100;
+            if (size == 2) u = o->dtype == WANE_DTYPE_BF16 ? u >> 16 : 0x3000u + (seed >> 20) % 2048;
+            memcpy(problem_element(run, operand, i, k), &u, size);
         }
 }
 
-static void run_plain(wane_plan *plan, const memory *memories)
+static bool open_run(const head *h, problem_run *run)
 {
-    wane_device *device;
-    wane_executable *executable = NULL;
-    wane_binding bindings[OPERANDS] = {0};
-    wane_args args = {.struct_size = sizeof args, .bindings = bindings, .binding_count = plan->operand_count};
-    for (uint32_t i = 0; i < plan->operand_count; i++)
-        bindings[i] = (wane_binding){.struct_size = sizeof *bindings, .role = plan->operands[i].role->role, .host = memories[i].bytes,
-                                     .bytes = memories[i].count, .byte_offset = memories[i].element0};
-    assert_int_equal(wane_device_find(context, "cpu:generic", &device), WANE_OK);
-    plan->device = device;                  // a plan made from limits runs the same passes here as elsewhere
-    assert_int_equal(wane_executable_create(plan, &executable), WANE_OK);
-    assert_true(wane_run(executable, NULL, &args) >= 0);
-    wane_executable_destroy(executable);
-}
-
-static bool same(const wane_plan *plan, const memory *plain, const body_memory *checked, uint32_t lanes)
-{
-    for (uint32_t i = 0; i < plan->operand_count; i++)
-        for (uint64_t w = 0; w < plain[i].count / 4; w++) {
-            uint32_t word;
-            memcpy(&word, plain[i].bytes + 4 * w, 4);
-            if (!plan->operands[i].written || word == checked[i].words[w]) continue;
-            fprintf(stderr, "  %u lanes: %s word %llu is 0x%08x, the plain kernels have 0x%08x\n", lanes, plan->operands[i].role->name,
-                    (unsigned long long)w, checked[i].words[w], word);
-            return false;
-        }
+    memset(run, 0, sizeof *run);
+    if (make_plan(h, &run->plan) != WANE_OK) return false;
+    seed = 1;
+    for (uint32_t i = 0; i < run->plan->operand_count; i++) fill(h, run, i);
     return true;
 }
 
 // Returns the plan's passes, 0 if the plan is refused.
 static uint32_t check(const head *h)
 {
-    wane_plan *plan;
-    if (make_plan(h, &plan) != WANE_OK) return 0;
-    memory start[OPERANDS], plain[OPERANDS];
-    for (uint32_t i = 0; i < plan->operand_count; i++) {
-        fill(&plan->operands[i], &start[i]);
-        plain[i] = start[i];
-        plain[i].bytes = malloc(start[i].count + 4);
-        memcpy(plain[i].bytes, start[i].bytes, start[i].count);
-    }
-    run_plain(plan, plain);
-    bool good = true;
-    for (uint32_t c = 0; c < sizeof lane_counts / sizeof lane_counts[0]; c++) {
-        body_memory copies[OPERANDS], workspace = body_memory_make(NULL, plan->workspace_bytes);
-        body_operand operands[OPERANDS];
-        for (uint32_t i = 0; i < plan->operand_count; i++) {
-            copies[i] = body_memory_make(start[i].bytes, start[i].count);
-            operands[i] = (body_operand){&copies[i], start[i].element0};
-        }
-        body_faults_clear();
-        good = body_run(plan, lane_counts[c], operands, &workspace) && good;
-        body_faults_print();
-        good = same(plan, plain, copies, lane_counts[c]) && good;
-        for (uint32_t i = 0; i < plan->operand_count; i++) body_memory_free(&copies[i]);
-        body_memory_free(&workspace);
-    }
-    if (!good)
-        fail_msg("%s, %lld x %lld x %lld, types %d %d, options 0x%x, window %llu, budget %llu", plan->loss->name, (long long)h->rows,
-                 (long long)h->cols, (long long)h->dim, h->type, h->grad, h->options, (unsigned long long)h->window_bytes,
-                 (unsigned long long)h->budget);
-    uint32_t passes = plan->pass_count;
-    for (uint32_t i = 0; i < plan->operand_count; i++) free(start[i].bytes), free(plain[i].bytes);
-    wane_plan_destroy(plan);
+    problem_run run, cpu;
+    if (!open_run(h, &run)) return 0;
+    if (!open_run(h, &cpu) || !problem_runs_agree(&run, &cpu))
+        fail_msg("%s, %lld x %lld x %lld, types %d %d, options 0x%x, window %llu, elements %llu, budget %llu", run.plan->loss->name,
+                 (long long)h->rows, (long long)h->cols, (long long)h->dim, (int)h->type, (int)h->grad, h->options,
+                 (unsigned long long)h->window_bytes, (unsigned long long)h->elems, (unsigned long long)h->budget);
+    uint32_t passes = run.plan->pass_count;
+    problem_free(&run);
+    problem_free(&cpu);
     return passes;
 }
 
@@ -236,25 +196,80 @@ static void options(void **state)
         }
 }
 
+// ---- gradients without memory for logits ----
+
+static void alone(void **state)
+{
+    (void)state;
+    const wane_dtype types[3] = {WANE_DTYPE_F32, WANE_DTYPE_F16, WANE_DTYPE_BF16};
+    const head heads[] = {
+        {CE, 1, 1, 1, F32, ALONE | BIAS, 0, 0, 0},
+        {CE, 65, 70, 17, F32, ALONE | BIAS | ADD | STRIDED, 0, 0, 0},
+        {CE, 9, 130, 64, F32, ALONE | SMOOTH | WEIGHT, 0, 0, 0},
+        {CE, 130, 9, 3, F32, ALONE | SOFTCAP | NONE, 0, 0, 0},
+        {CE, 12, 150, 5, F32, ALONE | GIVEN, 0, 0, 0},
+        {CE, 12, 40, 5, F32, ALONE | BIAS | BIAS_ALONE, 0, 0, 0},
+        {CE, 9, 9, 5, F32, ALONE | NANS, 0, 0, 0},
+        {WANE_LOSS_LINEAR_ENTROPY, 70, 66, 5, F32, ALONE | BIAS | ADD, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) assert_true(check(&heads[i]) > 0);
+    for (int t = 0; t < 3; t++)
+        for (int g = 0; g < 2; g++) {
+            head h = {CE, 70, 9, 7, types[t], g ? types[t] : WANE_DTYPE_F32, g ? ALONE | BIAS | STRIDED | ADD : ALONE | BIAS, 0, 0, 0};
+            assert_true(check(&h) > 0);
+        }
+    const head cut[] = {
+        {CE, 140, 200, 20, F32, ALONE | BIAS, 0, 0, 0},
+        {CE, 140, 200, 20, F32, ALONE | BIAS, 16384, 0, 0},
+        {CE, 140, 200, 20, F32, ALONE | BIAS | ADD, 0, 3000, 0},
+        {CE, 140, 200, 20, F32, ALONE | BIAS, 0, 0, 20000},
+        {CE, 140, 200, 20, WANE_DTYPE_BF16, WANE_DTYPE_BF16, ALONE | BIAS | ADD, 0, 3000, 48000},
+    };
+    uint32_t whole = check(&cut[0]);
+    assert_true(whole > 0);
+    for (size_t i = 1; i < sizeof cut / sizeof cut[0]; i++)
+        if (!(check(&cut[i]) > whole)) fail_msg("problem %d is not cut", (int)i);
+}
+
+// ---- planted faults ----
+
+// Together these reach every access of the tile engine's kernels, with data on which each index matters.
+static const head planted_in[] = {
+    {CE, 9, 70, 20, F32, BIAS | ADD | STRIDED | WEIGHT | SMOOTH, 0, 0, 0},
+    {CE, 9, 70, 5, WANE_DTYPE_BF16, WANE_DTYPE_BF16, BIAS | ADD, 0, 0, 0},
+    {CE, 66, 70, 3, F32, NO_GRAD | BIAS | SMOOTH | WEIGHT, 0, 0, 0},
+    {WANE_LOSS_LINEAR_ENTROPY, 5, 70, 3, F32, NO_GRAD, 0, 0, 0},
+    {CE, 9, 70, 20, F32, ALONE | BIAS | ADD | STRIDED | WEIGHT | SMOOTH, 0, 0, 0},
+    {CE, 66, 68, 18, F32, ALONE | SOFTCAP | NONE, 0, 3000, 0},
+    {CE, 9, 70, 5, WANE_DTYPE_BF16, WANE_DTYPE_BF16, ALONE | BIAS | ADD, 0, 0, 0},
+};
+enum { PLANTED = sizeof planted_in / sizeof planted_in[0] };
+
+static bool is_tile(const char *kernel) { return strncmp(kernel, "tile_", 5) == 0; }
+
+static void plants_are_noticed(void **state)
+{
+    (void)state;
+    static problem_run runs[PLANTED];
+    for (int i = 0; i < PLANTED; i++) assert_true(open_run(&planted_in[i], &runs[i]));
+    plants p = {runs, PLANTED, is_tile, NULL};
+    uint32_t planted;
+    assert_int_equal(plants_missed(&p, &planted), 0);
+    assert_true(planted > 150);
+    for (int i = 0; i < PLANTED; i++) problem_free(&runs[i]);
+}
+
 static int close_all(void **state)
 {
     (void)state;
     lanes_close();
-    wane_context_destroy(context);
+    problem_close();
     return 0;
-}
-
-static void say(void *user, const wane_log_record *record)
-{
-    (void)user;
-    fprintf(stderr, "%s: %s\n", record->operand ? record->operand : "", record->text);
 }
 
 int main(void)
 {
-    wane_context_desc desc = {.struct_size = sizeof desc, .backends = WANE_BACKEND_CPU, .thread_count = 1, .log = say};
-    if (wane_context_create(&desc, &context)) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(types_and_views), cmocka_unit_test(cuts),
-                                       cmocka_unit_test(options)};
+                                       cmocka_unit_test(options), cmocka_unit_test(alone), cmocka_unit_test(plants_are_noticed)};
     return cmocka_run_group_tests(tests, NULL, close_all);
 }

@@ -32,6 +32,8 @@ typedef struct spec {
 static wane_context *context;
 static wane_device *device;
 static const char *values_alone = "chunks of columns";    // the plan for them: on the CPU this, elsewhere another
+static const char *small_dim = "0 of 4 kept";           // likewise: kept elsewhere
+static bool alone;                         // gradients are made without memory for logits: another run of the tests
 static uint32_t seed;
 
 static double random_unit(void)
@@ -308,6 +310,23 @@ static uint32_t planes_of(problem *p, uint32_t *mask)
     return wane_statistics_plane_count(*mask);
 }
 
+// Makes the device choose: gradients of a dim below `chunk_dim` are made without memory for logits.
+static void choose(uint32_t chunk_dim)
+{
+    wane_device_info info = {.struct_size = sizeof info};
+    char record[2048];
+    assert_int_equal(wane_device_get_info(device, &info), WANE_OK);
+    info.limits.linear_chunk_dim = chunk_dim;
+    assert_int_equal(wane_device_tune(device, record, wane_tuning_write(device, &info.limits, record, sizeof record)), WANE_OK);
+}
+
+// What the plan's description must hold.
+static const char *plan_of(const spec *s)
+{
+    bool gradients = !(s->options & FORWARD) && s->no_grads != GRADS;
+    return !alone || !gradients ? s->plan : s->dim <= 64 ? "no scratch: gradients make logits again" : "chunks of";
+}
+
 static void one(const spec *s, wane_dtype type)
 {
     static char text[1 << 20];
@@ -329,7 +348,8 @@ static void one(const spec *s, wane_dtype type)
     wane_status status = run(p, p->tensors, p->count, mask, s->budget, text, sizeof text);
     if (status < 0) fail_msg("options 0x%x: %s", s->options, wane_status_text(status));
     assert_int_equal(status, s->options & FAULTS ? WANE_WARN_DATA : WANE_OK);
-    if (s->plan && !strstr(text, s->plan)) fail_msg("not a plan of %s: %s", s->plan, text);
+    const char *plan = plan_of(s);
+    if (plan && !strstr(text, plan)) fail_msg("not a plan of %s: %s", plan, text);
     for (uint32_t i = inputs; i < p->count; i++) check(p, &p->tensors[i]);
     for (uint32_t i = 0; i < p->count; i++) drop(&p->tensors[i]);
     oracle_free(&p->oracle);
@@ -362,6 +382,7 @@ static void test_types(void **state)
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
         for (int t = 0; t < 3; t++) {
+            if (alone && specs[i].options & FORWARD) continue;
             seed = (uint32_t)(i * 3 + (size_t)t + 1);
             one(&specs[i], types[t]);
         }
@@ -425,7 +446,7 @@ static void test_plans(void **state)
     (void)state;
     const spec specs[] = {
         {CE, 600, 200, 48, BIAS, 0, 640 << 10, "chunks of rows"},
-        {CE, 600, 200, 8, BIAS | ACCUMULATE, 0, 320 << 10, "0 of 4 kept"},
+        {CE, 600, 200, 8, BIAS | ACCUMULATE, 0, 320 << 10, small_dim},
         {CE, 200, 2500, 48, BIAS | STRIDED, 0, 4 << 20, "2 of 2 kept"},
         {CE, 200, 5000, 48, BIAS | ACCUMULATE, 0, 3 << 20, "1 of 3 kept"},
         {CE, 200, 2500, 48, BIAS | STRIDED | ACCUMULATE, 0, 700 << 10, "chunks of columns"},
@@ -439,6 +460,28 @@ static void test_plans(void **state)
             spec s = specs[i];
             if (t) s.plan = NULL;
             if (t && i == 0) s.plan = "chunks of columns";
+            one(&s, t ? WANE_DTYPE_BF16 : WANE_DTYPE_F32);
+        }
+}
+
+// Without memory for logits: several tiles of both sides, slices of them summed apart, batches of rows, gradients one by one.
+static void test_alone(void **state)
+{
+    (void)state;
+    const spec specs[] = {
+        {CE, 200, 330, 48, BIAS | FAULTS, 0, 0, NULL},
+        {CE, 200, 330, 64, BIAS | ACCUMULATE | STRIDED, 0, 160 << 10, NULL},
+        {CE, 330, 200, 7, BIAS | SMOOTH | WEIGHT, 0, 40 << 10, NULL},
+        {CE, 100, 150, 33, BIAS, GRAD_WEIGHT, 0, NULL},
+        {CE, 100, 150, 33, BIAS, GRAD_INPUT | GRAD_BIAS, 0, NULL},
+        {WANE_LOSS_LINEAR_ENTROPY, 150, 200, 20, BIAS | TEMPERATURE | SOFTCAP, 0, 0, NULL},
+        {CE, 40, 70, 65, BIAS, 0, 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++)
+        for (int t = 0; t < 2; t++) {
+            seed = (uint32_t)i + 3000;
+            spec s = specs[i];
+            if (t) s.budget = 0;
             one(&s, t ? WANE_DTYPE_BF16 : WANE_DTYPE_F32);
         }
 }
@@ -612,11 +655,19 @@ int main(int argc, char **argv)
     if (wane_context_create(&desc, &context)) return 1;
     if (wane_device_find(context, argc > 1 ? argv[1] : "cpu", &device)) return 77;
     wane_device_info info = {.struct_size = sizeof info};
-    if (wane_device_get_info(device, &info) == WANE_OK && strcmp(info.backend, "cpu") != 0) values_alone = "no scratch";
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_losses), cmocka_unit_test(test_forward), cmocka_unit_test(test_plans), cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_shards), cmocka_unit_test(test_unmerged)};
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (wane_device_get_info(device, &info) == WANE_OK && strcmp(info.backend, "cpu") != 0)
+        values_alone = "no scratch", small_dim = "1 of 1 kept";
+    const struct CMUnitTest chunks[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
+                                        cmocka_unit_test(test_losses), cmocka_unit_test(test_forward), cmocka_unit_test(test_plans),
+                                        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_shards), cmocka_unit_test(test_unmerged)};
+    choose(1);
+    int failed = cmocka_run_group_tests(chunks, NULL, NULL);
+    const struct CMUnitTest no_chunks[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_options),
+                                           cmocka_unit_test(test_losses), cmocka_unit_test(test_alone),
+                                           cmocka_unit_test(test_same_bits), cmocka_unit_test(test_shards)};
+    choose(65);
+    alone = true;
+    failed += cmocka_run_group_tests(no_chunks, NULL, NULL);
     wane_context_destroy(context);
     return failed;
 }

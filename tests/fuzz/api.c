@@ -178,7 +178,8 @@ static wane_plan *make_plan(fuzz_input *in, world *w, test_problem *p, wane_plan
                               .offset_align_bytes = 1u << fuzz_below(in, 10),
                               .max_groups = fuzz_rarely(in, 20) ? 0 : 65535,
                               .max_dispatch_elems = (uint64_t)1 << fuzz_below(in, 40),
-                              .split_rows_below = fuzz_below(in, 100), .linear_slice_cols = fuzz_below(in, 2) ? fuzz_below(in, 9000) : 0};
+                              .split_rows_below = fuzz_below(in, 100), .linear_slice_cols = fuzz_below(in, 2) ? fuzz_below(in, 9000) : 0,
+                              .linear_chunk_dim = fuzz_below(in, 100)};
         status = wane_plan_create_for(w->context, &limits, &p->desc, &plan);
     } else {
         status = wane_plan_create(w->devices[fuzz_below(in, w->device_count)], &p->desc, &plan);

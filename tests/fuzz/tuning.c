@@ -46,6 +46,7 @@ void fuzz_body(const uint8_t *data, size_t size)
     wanted.max_dispatch_elems = number(&in);
     wanted.split_rows_below = (uint32_t)number(&in);
     wanted.linear_slice_cols = (uint32_t)number(&in);
+    wanted.linear_chunk_dim = (uint32_t)number(&in);
     char good[MOST], text[MOST];
     size_t bytes = wane_tuning_write(device, &wanted, good, MOST);
     memcpy(text, good, bytes + 1);

@@ -105,19 +105,38 @@ static void test_shards(void **state)
     assert_int_equal(plan(), WANE_OK);
 }
 
-// The largest budget that is refused names the smallest that is not; what a larger one has room for is kept.
-static void test_budget(void **state)
+// A plan for the GPU of these limits, or for the CPU. Its description goes to text.
+static wane_status plan_on(const wane_limits *gpu, wane_plan_info *info, char *text, size_t capacity)
 {
-    (void)state;
+    wane_plan *made = NULL;
+    test_log_clear(&log_);
+    wane_status status = gpu ? wane_plan_create_for(context, gpu, &p.desc, &made) : wane_plan_create(cpu, &p.desc, &made);
+    if (status) return status;
+    *info = (wane_plan_info){.struct_size = sizeof *info};
+    assert_int_equal(wane_plan_get_info(made, info), WANE_OK);
+    wane_plan_describe(made, text, capacity);
+    wane_plan_destroy(made);
+    return WANE_OK;
+}
+
+static const wane_limits vulkan = {.struct_size = sizeof vulkan, .backend = WANE_BACKEND_VULKAN, .max_lanes = 128, .shared_bytes = 16384,
+                                   .max_window_bytes = 128u << 20, .max_buffer_bytes = 1ull << 40, .offset_align_bytes = 256,
+                                   .max_groups = 65535, .max_dispatch_elems = 1u << 29};
+static char text[1 << 20];
+
+// The largest budget that is refused names the smallest that is not; what a larger one has room for is kept. Below the smallest
+// chunk there are plans without any; on a GPU those are cheaper than making chunks again, too.
+static void check_budget(wane_dtype type, const wane_limits *gpu)
+{
     begin();
-    static char text[1 << 20];
+    for (uint32_t i = 0; i < p.desc.operand_count; i++)
+        if (i != Y && i != LOSS) p.operands[i].tensor.dtype = type;
     bool kept = false;                     // all logits of a batch
-    uint64_t least = 0, some = 0;          // budgets that keep some of them
-    for (uint64_t budget = 1024; budget <= 16 << 20; budget += budget / 4) {
+    uint64_t least = 0, some = 0, without = 0, product = 2 * (uint64_t)rows * (uint64_t)cols * (uint64_t)dim;
+    for (uint64_t budget = 1024; budget <= 16 << 20; budget += budget / 16) {
         p.desc.workspace_limit_bytes = budget;
-        wane_plan *made = NULL;
-        test_log_clear(&log_);
-        wane_status status = wane_plan_create(cpu, &p.desc, &made);
+        wane_plan_info info;
+        wane_status status = plan_on(gpu, &info, text, sizeof text);
         if (status) {
             test_expect(&log_, status, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes", "budget");
             const char *needs = strstr(log_.text, "needs ");
@@ -126,32 +145,64 @@ static void test_budget(void **state)
             assert_true(least > budget && !kept);
             continue;
         }
-        wane_plan_info info = {.struct_size = sizeof info};
-        assert_int_equal(wane_plan_get_info(made, &info), WANE_OK);
         assert_true(info.workspace_bytes <= budget && budget >= least);
-        wane_plan_describe(made, text, sizeof text);
-        bool keeps = strstr(text, "chunks of rows") != NULL;
-        assert_true(keeps || strstr(text, "chunks of columns"));
-        uint64_t product = 2 * (uint64_t)rows * (uint64_t)cols * (uint64_t)dim;
-        assert_true(info.flops >= 3 * product && info.flops <= 4 * product);
+        bool keeps = strstr(text, "chunks of rows") != NULL, alone = strstr(text, gpu ? "no scratch" : "no scratch: not even one chunk") != NULL;
+        assert_true(keeps || alone || strstr(text, "chunks of columns"));
+        assert_true(info.flops >= 3 * product && info.flops <= (alone ? 5 : 4) * product);
         assert_int_equal(keeps, info.flops == 3 * product);
-        some += info.flops > 3 * product && info.flops < 4 * product;
+        assert_false(alone && (kept || some));
+        without += alone;
+        some += !alone && info.flops > 3 * product && info.flops < 4 * product;
         kept |= keeps;
-        wane_plan_destroy(made);
     }
-    assert_true(kept && some > 0 && least > 0);
+    assert_true(kept && (gpu || some > 0) && least > 0 && without > 0);
     p.desc.workspace_limit_bytes = least;
-    assert_int_equal(plan(), WANE_OK);
+    wane_plan_info info;
+    assert_int_equal(plan_on(gpu, &info, text, sizeof text), WANE_OK);
+    assert_int_equal(info.workspace_bytes, least);
     p.desc.workspace_limit_bytes = least - 1;
-    REFUSED(WANE_ERROR_TOO_LARGE, "workspace_limit_bytes");
+    expect_error(&log_, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes", plan_on(gpu, &info, text, sizeof text));
+}
+
+static void test_budget(void **state)
+{
+    (void)state;
+    check_budget(WANE_DTYPE_F32, NULL);
+    check_budget(WANE_DTYPE_BF16, NULL);
+    check_budget(WANE_DTYPE_F32, &vulkan);
+}
+
+// Who has memory for logits where a gradient is asked for, and what it is called.
+static const char *choice(int64_t d, uint32_t chunk_dim, const wane_limits *gpu)
+{
+    wane_limits tuned = gpu ? *gpu : (wane_limits){0};
+    wane_plan_info info;
+    tuned.linear_chunk_dim = chunk_dim;
+    begin();
+    *extent(X, 1) = *extent(W, 1) = *extent(GX, 1) = *extent(GW, 1) = d;
+    assert_int_equal(plan_on(gpu ? &tuned : NULL, &info, text, sizeof text), WANE_OK);
+    uint64_t product = 2 * (uint64_t)rows * (uint64_t)cols * (uint64_t)d;
+    assert_int_equal(strstr(text, "no scratch: gradients make logits again") != NULL, info.flops == 5 * product);
+    return info.flops == 5 * product ? "no scratch" : "chunks";
+}
+
+// By cost, 4 dim + 32 operations against 24 bytes at 10 operations each: below 52, but for what small batches add.
+static void test_choice(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {1, 16, 32, 48, 64, 65, 128};
+    for (int i = 0; i < 7; i++) {
+        assert_string_equal(choice(dims[i], 0, &vulkan), dims[i] <= 48 ? "no scratch" : "chunks");
+        assert_string_equal(choice(dims[i], 1, &vulkan), "chunks");
+        assert_string_equal(choice(dims[i], 33, &vulkan), dims[i] <= 32 ? "no scratch" : "chunks");
+        assert_string_equal(choice(dims[i], 1 << 16, &vulkan), dims[i] <= 64 ? "no scratch" : "chunks");
+        assert_string_equal(choice(dims[i], 0, NULL), "chunks");
+    }
 }
 
 // What the documentation promises of the workspace: shapes of large models, other shapes, the CPU and a device of the floor.
 static void check_extra(int64_t n, int64_t v, int64_t d, wane_dtype type, bool backward)
 {
-    wane_limits vulkan = {.struct_size = sizeof vulkan, .backend = WANE_BACKEND_VULKAN, .max_lanes = 128, .shared_bytes = 16384,
-                          .max_window_bytes = 128u << 20, .max_buffer_bytes = 1ull << 40, .offset_align_bytes = 256,
-                          .max_groups = 65535, .max_dispatch_elems = 1u << 29};
     test_problem_begin(&p, context, WANE_LOSS_LINEAR_CROSS_ENTROPY, n, v);
     add(WANE_ROLE_INPUT, type, 2, n, d);
     add(WANE_ROLE_LINEAR_WEIGHT, type, 2, v, d);
@@ -160,19 +211,16 @@ static void check_extra(int64_t n, int64_t v, int64_t d, wane_dtype type, bool b
     if (backward) add(WANE_ROLE_GRAD_INPUT, type, 2, n, d);
     if (backward) add(WANE_ROLE_GRAD_LINEAR_WEIGHT, type, 2, v, d);
     for (int device = 0; device < 2; device++) {
-        wane_plan *made = NULL;
-        wane_plan_info info = {.struct_size = sizeof info};
-        assert_int_equal(device ? wane_plan_create_for(context, &vulkan, &p.desc, &made) : wane_plan_create(cpu, &p.desc, &made), WANE_OK);
-        assert_int_equal(wane_plan_get_info(made, &info), WANE_OK);
+        wane_plan_info info;
+        assert_int_equal(plan_on(device ? &vulkan : NULL, &info, text, sizeof text), WANE_OK);
         assert_true(info.workspace_bytes <= (backward ? (64u << 20) + 4u * (uint64_t)n * (uint64_t)d : 4u << 20));
-        wane_plan_destroy(made);
     }
 }
 
 static void test_extra_bytes(void **state)
 {
     (void)state;
-    static const int64_t shapes[][3] = {{8192, 256000, 2304}, {8192, 256000, 64}, {512, 65536, 1152}, {1, 1000000, 4096}, {20000, 33, 512}};
+    static const int64_t shapes[][3] = {{8192, 256000, 2304}, {8192, 256000, 64}, {8192, 256000, 16}, {512, 65536, 1152}, {1, 1000000, 4096}, {20000, 33, 512}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         for (int t = 0; t < 4; t++)
             check_extra(shapes[i][0], shapes[i][1], shapes[i][2], t & 1 ? WANE_DTYPE_BF16 : WANE_DTYPE_F32, t & 2);
@@ -181,6 +229,7 @@ static void test_extra_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_types), cmocka_unit_test(test_shards),
-                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_extra_bytes)};
+                                       cmocka_unit_test(test_budget), cmocka_unit_test(test_choice),
+                                       cmocka_unit_test(test_extra_bytes)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -23,6 +23,7 @@ static wane_limits chosen(wane_device *device)
     limits.max_dispatch_elems = 1 << 20;
     limits.split_rows_below = 3;
     limits.linear_slice_cols = 4096;
+    limits.linear_chunk_dim = 33;
     return limits;
 }
 
@@ -39,6 +40,7 @@ static void same(wane_device *device, const wane_limits *want)
     assert_int_equal(got.max_dispatch_elems, want->max_dispatch_elems);
     assert_int_equal(got.split_rows_below, want->split_rows_below);
     assert_int_equal(got.linear_slice_cols, want->linear_slice_cols);
+    assert_int_equal(got.linear_chunk_dim, want->linear_chunk_dim);
     assert_int_equal(got.max_window_bytes, want->max_window_bytes);
 }
 
@@ -94,7 +96,7 @@ static void test_range(void **state)
 {
     fixture *f = *state;
     const wane_limits plain = limits_of(f->cpu);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         wane_limits wrong = chosen(f->cpu);
         if (i == 0) wrong.max_dispatch_elems = 0;
         if (i == 1) wrong.max_dispatch_elems = 65535;
@@ -102,6 +104,7 @@ static void test_range(void **state)
         if (i == 3) wrong.split_rows_below = 65537;
         if (i == 4) wrong.linear_slice_cols = 32;
         if (i == 5) wrong.linear_slice_cols = 1000;
+        if (i == 6) wrong.linear_chunk_dim = 65537;
         char text[MOST];
         size_t bytes = write(f->cpu, &wrong, text);
         expect_error(&f->log, WANE_ERROR_STRUCT, "record", wane_device_tune(f->cpu, text, bytes));

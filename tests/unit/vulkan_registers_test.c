@@ -166,23 +166,25 @@ static void describe(test_problem *p, const wane_loss_info *loss, int64_t cols, 
     }
 }
 
-// On this device; three shapes of each loss: a row in one piece, in many, and no option.
+// On this device; three shapes of each loss: a row in one piece, in many, and no option; and gradients of a linear head without
+// memory for its logits.
 static void judge_losses(null_device *n)
 {
     static struct { uint32_t kernel, consts[WANE_MAX_CONSTS];
     } seen[1024];
     uint32_t seen_count = 0;
     wane_context *context = test_context(&messages, NULL, 1);
-    const wane_limits limits = {.struct_size = sizeof limits, .backend = WANE_BACKEND_VULKAN, .tier = 2, .max_lanes = 1024,
+    wane_limits limits = {.struct_size = sizeof limits, .backend = WANE_BACKEND_VULKAN, .tier = 2, .max_lanes = 1024,
                                 .shared_bytes = 65536, .max_window_bytes = (uint64_t)4 << 30,
                                 .max_buffer_bytes = (uint64_t)4 << 30, .offset_align_bytes = 4, .max_groups = 65535,
                                 .max_dispatch_elems = 1 << 29};
     const wane_loss_info *loss;
     for (uint32_t l = 0; (loss = wane_loss_at(l)) != NULL; l++)
-        for (int way = 0; way < 3; way++) {
+        for (int way = 0; way < (strncmp(loss->name, "linear_", 7) == 0 ? 5 : 3); way++) {
             static test_problem p;
             bool square = loss->loss == WANE_LOSS_CLIP;
-            describe(&p, loss, way == 1 && !square ? 3000000 : 512, way < 2);
+            describe(&p, loss, way == 1 && !square ? 3000000 : 512, way < 2 || way == 3);
+            limits.linear_chunk_dim = way < 3 ? 1 : 65;
             wane_plan *plan = NULL;
             if (wane_plan_create_for(context, &limits, &p.desc, &plan))
                 fail_msg("%s: %s: %s", loss->name, messages.operand, messages.text);

@@ -144,6 +144,29 @@ static int tune_slice(tuner *t, double products)
     return code ? code : tune_device(t, &t->best);
 }
 
+// The dims of which gradients are faster without memory for logits, of heads whose logits take some 0.2 seconds.
+static int tune_chunk(tuner *t, double products)
+{
+    t->best.linear_chunk_dim = 1;
+    for (uint32_t dim = 16; dim <= 64; dim *= 2) {
+        int64_t rows = 1024, cols = 16384;
+        while (rows > 64 && 3.0 * (double)(rows * cols * dim) / 64 > 0.2 * products) rows /= 2;
+        wane_limits candidates[2] = {t->best, t->best};
+        candidates[0].linear_chunk_dim = 1;
+        candidates[1].linear_chunk_dim = dim + 1;
+        double seconds[CANDIDATES];
+        tool_extents extents = extents_of(rows, cols, dim);
+        int code = contest(t, "linear_cross_entropy", &extents, candidates, 2, seconds);
+        if (code) return code;
+        bool better = seconds[1] < BETTER * seconds[0];
+        printf("linear heads of dim %u, %lld rows: memory for logits %.2f ms, none %.2f ms%s\n", (unsigned)dim, (long long)rows,
+               1e3 * seconds[0], 1e3 * seconds[1], better ? " *" : "");
+        if (!better) break;
+        t->best.linear_chunk_dim = dim + 1;
+    }
+    return tune_device(t, &t->best);
+}
+
 // `file` is at its end, behind what it held before.
 static int write_record(tuner *t, FILE *file, const char *path)
 {
@@ -168,6 +191,7 @@ static int measure(tuner *t)
     if (!code) code = tune_dispatch(t, rows, products);
     if (!code) code = tune_split(t);
     if (!code) code = tune_slice(t, products);
+    if (!code) code = tune_chunk(t, products);
     return code;
 }
 

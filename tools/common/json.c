@@ -45,6 +45,7 @@ cJSON *tool_json_limits(const wane_limits *limits)
     cJSON_AddNumberToObject(json, "max_dispatch_elems", (double)limits->max_dispatch_elems);
     cJSON_AddNumberToObject(json, "split_rows_below", limits->split_rows_below);
     cJSON_AddNumberToObject(json, "linear_slice_cols", limits->linear_slice_cols);
+    cJSON_AddNumberToObject(json, "linear_chunk_dim", limits->linear_chunk_dim);
     return json;
 }
 
