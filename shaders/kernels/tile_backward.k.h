@@ -54,22 +54,19 @@ K_FN void fetch_other(K_CTX K_INOUT_ARRAY(float, y, K_OWN * LANE_FETCHES), uint 
     }
 }
 
-K_FN void fetch_b(K_CTX K_INOUT_ARRAY(float, y, K_OWN * LANE_FETCHES), uint other0, uint others, uint k0, uint depth)
-{
-    fetch_other(K_PASS y, other0, others, k0, depth, false);
-}
-
+#define fetch_b(y, other0, others, k0, depth) fetch_other(y, other0, others, k0, depth, false)
 #include "tile_multiply.h"
 
 // The gradient of a logit, given what the product made of it.
 K_FN float slope_of(K_CTX float product, uint col, uint label, row_coefs c)
 {
+    bool capped = (K_C(row_options) & OPTION_SOFTCAP) != 0u;
     float z = product;
     if ((K_C(options) & TILE_BIAS) != 0u) z += load_bias(K_PASS col);
     uint word = K_BITS(z);
     bool absent = word == K_WORD_MINUS_INF;
     float x = absent ? 0.0f : z;
-    if ((K_C(row_options) & OPTION_SOFTCAP) != 0u) x = soft_cap(K_PASS x);
+    if (capped) x = soft_cap(K_PASS x);
     float g = column_slope(K_PASS x, c);
     if (absent) g = 0.0f;
     if (c.w != 0.0f) {
@@ -78,8 +75,9 @@ K_FN float slope_of(K_CTX float product, uint col, uint label, row_coefs c)
         g += w * c.w;
     }
     if (K_W(col0) + col == label) g = c.target;
-    if ((K_C(row_options) & OPTION_SOFTCAP) != 0u) g = uncapped_slope(K_PASS g, word);
-    return K_FLT(c.mode == ROW_NORMAL ? K_BITS(g) : c.mode == ROW_NAN ? K_WORD_NAN : 0u);
+    if (capped) g = uncapped_slope(K_PASS g, word);
+    if (c.mode != ROW_NORMAL) g = K_FLT(c.mode == ROW_NAN ? K_WORD_NAN : 0u);
+    return g;
 }
 
 // 16 of the other side's rows into shared memory as steps of depth: of the logits, and of the matrix that they are multiplied with.
@@ -103,18 +101,19 @@ K_FN void share_part(K_CTX K_INOUT_ARRAY(float, total, K_OWN * LANE_CELLS), uint
 // the logits, whose coefficients it loads once.
 K_FN void slope_part(K_CTX uint own0, uint owns, uint other0, uint others)
 {
-    uint rows = OWN_ROWS ? owns : others;
-    uint cols = OWN_ROWS ? others : owns;
+    bool own_rows = OWN_ROWS;
+    uint rows = own_rows ? owns : others;
+    uint cols = own_rows ? others : owns;
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        uint row = OWN_ROWS ? own0 + FETCH_ROW(false, v, 0u) : other0 + FETCH_DEPTH(true, v, 0u);
+        uint row = own_rows ? own0 + FETCH_ROW(false, v, 0u) : other0 + FETCH_DEPTH(true, v, 0u);
         uint from = K_W(first) + K_MIN(row, rows - 1u);
         row_coefs c = coefs_load(K_PASS from);
         uint label = K_LD(work, plane_at(K_PASS PLANE_LABEL, from));
         for (uint f = 0u; f < LANE_FETCHES && v < VIRTUAL_LANES; f++) {
-            uint i = FETCH_ROW(!OWN_ROWS, v, f);
-            uint j = FETCH_DEPTH(!OWN_ROWS, v, f);
-            uint col = OWN_ROWS ? other0 + j : own0 + i;
+            uint i = FETCH_ROW(!own_rows, v, f);
+            uint j = FETCH_DEPTH(!own_rows, v, f);
+            uint col = own_rows ? other0 + j : own0 + i;
             float g = 0.0f;
             if (row < rows && col < cols) g = slope_of(K_PASS K_SL(pool, j * POOL_STEP + i), col, label, c);
             K_SS(pool, j * POOL_STEP + i, g);
@@ -134,15 +133,19 @@ K_FN void sum_slopes(K_CTX K_INOUT_ARRAY(float, sum, K_OWN))
     }
 }
 #else
+    uint number = K_ITEM;
+    bool own_rows = OWN_ROWS;
+    bool has_product = (K_C(options) & TILE_OUT) != 0u;
+    bool has_sums = (K_C(options) & TILE_OUT_SUMS) != 0u;
     uint live = 0xffffffffu;
     if (ORDERED) {
         uint every = K_LD(work, SOFTMAX_LIVE);
         live = every > K_W(first) ? every - K_W(first) : 0u;
     }
-    uint owns = OWN_ROWS ? K_MIN(K_W(rows), live) : K_W(rows);
-    uint others = OWN_ROWS ? K_W(cols) : K_MIN(K_W(cols), live);
-    uint own0 = K_ITEM % K_W(tiles) * TILE_ROWS;
-    uint slice = K_ITEM / K_W(tiles);
+    uint owns = own_rows ? K_MIN(K_W(rows), live) : K_W(rows);
+    uint others = own_rows ? K_W(cols) : K_MIN(K_W(cols), live);
+    uint own0 = number % K_W(tiles) * TILE_ROWS;
+    uint slice = number / K_W(tiles);
     uint begin = slice * K_P(slice);
     uint end = own0 < owns ? K_MIN(begin + K_P(slice), others) : begin;
     float made[K_OWN * LANE_CELLS];
@@ -159,26 +162,26 @@ K_FN void sum_slopes(K_CTX K_INOUT_ARRAY(float, sum, K_OWN))
             K_BARRIER();
             slope_part(K_PASS own0, owns, other0 + part * TILE_DEPTH, end);
             K_BARRIER();
-            if ((K_C(options) & TILE_OUT) != 0u) multiply_cells(K_PASS made);
-            if ((K_C(options) & TILE_OUT_SUMS) != 0u) sum_slopes(K_PASS sum);
+            if (has_product) multiply_cells(K_PASS made);
+            if (has_sums) sum_slopes(K_PASS sum);
             K_BARRIER();
         }
     }
     uint before = slice * K_P(out_slice);
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        if (v < VIRTUAL_LANES && (K_C(options) & TILE_OUT) != 0u)
+        if (v < VIRTUAL_LANES && has_product)
             for (uint q = 0u; q < LANE_CELLS; q++) {
                 uint row = own0 + CELL_ROW(v, q / LANE_COLS);
                 uint col = CELL_COL(v, q % LANE_COLS);
                 if (row < K_W(rows) && col < K_P(depth)) {
                     float x = made[s * LANE_CELLS + q];
-                    K_INDEX at = K_STEP(before + row_of(K_PASS row, OWN_ROWS), K_P(out_row)) + K_STEP(col, K_P(out_col));
+                    K_INDEX at = K_STEP(before + row_of(K_PASS row, own_rows), K_P(out_row)) + K_STEP(col, K_P(out_col));
                     if ((K_W(flags) & TILE_ADD) != 0u) x += K_FLT(K_LD(product, at));
                     K_ST(product, at, K_BITS(x));
                 }
             }
-        if (v < TILE_ROWS && own0 + v < K_W(rows) && (K_C(options) & TILE_OUT_SUMS) != 0u) {
+        if (v < TILE_ROWS && own0 + v < K_W(rows) && has_sums) {
             K_INDEX at = K_STEP(before + own0 + v, K_P(sum_row));
             if ((K_W(flags) & TILE_ADD_SUMS) != 0u) sum[s] += K_FLT(K_LD(sums, at));
             K_ST(sums, at, K_BITS(sum[s]));

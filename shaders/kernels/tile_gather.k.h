@@ -5,12 +5,14 @@
 #include "softmax.h"
 #include "tile.h"
 #else
-    uint row = K_ITEM / K_P(out_row);
-    uint word = K_ITEM % K_P(out_row);
-    bool live = K_W(depth) + row < K_LD(work, SOFTMAX_LIVE);
+    uint number = K_ITEM;
+    uint row = number / K_P(out_row);
+    uint word = number % K_P(out_row);
+    uint place = K_W(depth) + row;
+    bool live = place < K_LD(work, SOFTMAX_LIVE);
     uint value = 0u;
     if (live) {
-        K_INDEX at = K_STEP(K_LD(work, K_W(tiles) + K_W(depth) + row), K_P(a_row));
+        K_INDEX at = K_STEP(K_LD(work, K_W(tiles) + place), K_P(a_row));
         if ((K_C(types) & 15u) == TYPE_F32) {
             value = K_LD(source, at + K_STEP(word, K_P(a_depth)));
         } else {
@@ -19,5 +21,5 @@
             if (col + 1u < K_W(cols)) value |= K_LDH(source, at + K_STEP(col + 1u, K_P(a_depth))) << 16u;
         }
     }
-    K_ST(dense, K_ITEM, value);
+    K_ST(dense, number, value);
 #endif

@@ -42,13 +42,14 @@ K_FN void fetch_a(K_CTX K_INOUT_ARRAY(float, x, K_OWN * LANE_FETCHES), uint row0
 #include "tile_fetch_b.h"
 #include "tile_multiply.h"
 #else
+    uint number = K_ITEM;
     uint live = 0xffffffffu;
     if ((K_C(options) & (TILE_LIVE_ROWS | TILE_LIVE_DEPTH)) != 0u) {
         uint every = K_LD(live, 0u);
         live = every > K_W(first) ? every - K_W(first) : 0u;
     }
-    uint along = K_ITEM % K_W(tiles);
-    uint line = K_ITEM / K_W(tiles);
+    uint along = number % K_W(tiles);
+    uint line = number / K_W(tiles);
     bool across = (K_W(flags) & TILE_ACROSS) != 0u;
     uint row0 = (across ? line : along) * TILE_ROWS;
     uint col0 = (across ? along : line) * TILE_COLS;

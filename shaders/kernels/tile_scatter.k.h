@@ -6,8 +6,9 @@
 #include "types.h"
 #include "tile_cell.h"
 #else
-    uint row = K_ITEM / K_W(cols);
-    uint col = K_ITEM % K_W(cols);
+    uint number = K_ITEM;
+    uint row = number / K_W(cols);
+    uint col = number % K_W(cols);
     bool live = row < K_LD(work, SOFTMAX_LIVE);
     float value = 0.0f;
     if (live) value = K_FLT(K_LD(source, K_STEP(row, K_P(a_row)) + K_STEP(col, K_P(a_depth))));

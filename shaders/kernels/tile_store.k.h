@@ -7,10 +7,11 @@
 #include "types.h"
 #include "tile_cell.h"
 #else
-    uint row = K_ITEM / K_W(cols);
-    uint col = K_ITEM % K_W(cols);
+    uint number = K_ITEM;
+    uint row = number / K_W(cols);
+    uint col = number % K_W(cols);
     K_INDEX at = K_STEP(row, K_P(a_row)) + K_STEP(col, K_P(a_depth));
-    float total = K_FLT(K_LD(source, at));
-    for (uint plane = 1u; plane < K_W(depth); plane++) total += K_FLT(K_LD(source, at + K_WIDE(plane * K_W(tiles))));
+    float total = 0.0f;
+    for (uint plane = 0u; plane < K_W(depth); plane++) total += K_FLT(K_LD(source, at + K_WIDE(plane * K_W(tiles))));
     store_cell(K_PASS total, row, col);
 #endif

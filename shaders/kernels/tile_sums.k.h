@@ -14,6 +14,7 @@ K_FN float load_source(K_CTX uint row, uint col)
     return K_FLT(word);
 }
 #else
+    uint col0 = K_ITEM * TILE_SUM_COLS;
     float total[K_OWN];
     for (uint s = 0u; s < K_OWN; s++) total[s] = 0.0f;
     for (uint first = 0u; first < K_W(rows); first += TILE_SUM_ROWS) {
@@ -23,7 +24,7 @@ K_FN float load_source(K_CTX uint row, uint col)
         for (uint row = first; row < stop; row++)
             for (uint s = 0u; s < K_OWN; s++) {
                 uint v = s * K_LANES + K_LANE;
-                uint col = K_ITEM * TILE_SUM_COLS + v;
+                uint col = col0 + v;
                 if (v < TILE_SUM_COLS && col < K_W(cols))
                     part[s] += load_source(K_PASS row, col);
             }
@@ -31,7 +32,7 @@ K_FN float load_source(K_CTX uint row, uint col)
     }
     for (uint s = 0u; s < K_OWN; s++) {
         uint v = s * K_LANES + K_LANE;
-        uint col = K_ITEM * TILE_SUM_COLS + v;
+        uint col = col0 + v;
         if (v < TILE_SUM_COLS && col < K_W(cols)) store_cell(K_PASS total[s], 0u, col);
     }
 #endif

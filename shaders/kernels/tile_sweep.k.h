@@ -26,13 +26,14 @@ K_FN float load_row(K_CTX uint row, uint k)
 #include "tile_multiply.h"
 #include "tile_sweep.h"
 #else
+    uint number = K_ITEM;
     uint rows = K_W(rows);
     if ((K_C(row_options) & OPTION_ORDERED) != 0u) {
         uint every = K_LD(work, SOFTMAX_LIVE);
         rows = K_MIN(rows, every > K_W(first) ? every - K_W(first) : 0u);
     }
-    uint row0 = K_ITEM % K_W(tiles) * TILE_ROWS;
-    uint slice = K_ITEM / K_W(tiles);
+    uint row0 = number % K_W(tiles) * TILE_ROWS;
+    uint slice = number / K_W(tiles);
     uint begin = slice * K_P(slice_cols);
     uint end = row0 < rows ? K_MIN(begin + K_P(slice_cols), K_W(cols)) : begin;
     row_stats held[K_OWN * LANE_ROWS];
