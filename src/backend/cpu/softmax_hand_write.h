@@ -44,6 +44,7 @@ VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint t
     }
     for (uint i = 0; i < count; i += HAND_PAIR, x += step, g += out) {
         vec a, b;
+        if (o->stream) warm_page(g, out);
         if (in_order) col_load_pair(x, &a, &b, from, true);
         else col_load_pair(x, &a, &b, from, false);
         a = grad_of(o, a, NULL, V_LANES, top, p, w, false);
@@ -99,10 +100,11 @@ static void trail_begin(hand_trail *trail, const hand_out *o, uint end)
         write_few(&near, i, K_MIN(V_LANES, trail->next - i), o->types & 15u, o->types & 15u);
 }
 
+// In whole pairs of vectors, so that stores past the caches stay at the beginnings of lines.
 static void trail_to(hand_trail *trail, uint end)
 {
-    end = K_MIN(end, trail->end);
-    if (trail->next >= end) return;
+    if (trail->next >= K_MIN(end, trail->end)) return;
+    end = K_MIN((end - trail->next + HAND_PAIR - 1) / HAND_PAIR * HAND_PAIR + trail->next, trail->end);
     write_kept(&trail->o, &trail->run, trail->next, end);
     trail->next = end;
 }
