@@ -279,8 +279,11 @@ static void try_set(const char *name)
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
             for (size_t k = 0; k < sizeof some / sizeof *some; k++)
                 try_cols(&d, &pairs[i], some[k], k % 2 ? TEST_GUARD_AFTER : TEST_GUARD_BEFORE);
-        for (size_t i = 0; i < sizeof long_rows / sizeof *long_rows && guarded; i++)
+        for (size_t i = 0; i < sizeof long_rows / sizeof *long_rows && guarded; i++) {
+            // NEON has no stores past the caches, and its emulator no time to lose
+            if (long_rows[i].v.second && strcmp(name, "cpu:neon") == 0) continue;
             try_cols(&d, &long_rows[i].v, long_rows[i].cols, TEST_GUARD_AFTER);
+        }
     } else {
         printf("no %s here\n", name);
     }
