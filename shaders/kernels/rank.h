@@ -100,7 +100,7 @@
 
 // ---- pairs ----
 #define PAIR_ITEMS 128u            // items of a work item
-#define PAIR_BLOCK 256u            // partners whose terms make one sum
+#define PAIR_BLOCK 64u             // partners whose terms make one sum: equal ones err to one side, and by their number
 // constant `pair_weight`: a choice of the parameter, and whether items have weights
 #define WEIGHT_KIND 15u
 #define WEIGHT_NONE 0u

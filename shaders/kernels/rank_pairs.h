@@ -3,7 +3,7 @@
 // 128 virtual lanes have an item each, whatever the group's size; a lane runs its K_OWN of them PAIR_SUB at a time.
 // Nothing is summed between lanes, so there are no barriers and no atomics. The terms of PAIR_BLOCK partners (counted
 // from the first item of the problem) make one sum, 1024 of these the next, and those the last, in this order for any
-// number of lanes: a chain of additions has at most 1024 links for 2^28 items.
+// number of lanes: a chain of additions has at most 1024 links for 2^26 items.
 
 #define PAIR_SUB (K_OWN < 32u ? K_OWN : 32u)
 #define PAIR_ITEM(first, own) ((first) + (own) * K_LANES + K_LANE)
