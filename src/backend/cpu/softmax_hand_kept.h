@@ -9,7 +9,7 @@ typedef struct hand_keep {
     uint cols;                             // whole pairs of vectors; the target's is not kept
     uint count;                            // of segments; 0: nothing is kept
     // From column `first` on they are those of x - ref, over `unit`; what is taken for 0 is `least`.
-    struct { uint first; float ref, unit, least; } segments[HAND_SEGMENTS];
+    struct { uint first; float ref, unit, least; bool from_ref; } segments[HAND_SEGMENTS];
 } hand_keep;
 
 #if HAND_WRITES
@@ -34,6 +34,17 @@ typedef struct kept_run {
     float factor, least;                   // gradient: (e - least) factor
 } kept_run;
 
+// The segment that column `at` belongs to, and what its exponentials are to be multiplied with.
+static uint segment_of(const hand_out *o, uint at, float *factor)
+{
+    const hand_keep *keep = o->keep;
+    uint i = keep->count - 1;
+    while (i > 0 && keep->segments[i].first > at) i--;
+    // the sweep's references are at most the maximum
+    *factor = o->c.p * k_exp(k_clamp((keep->segments[i].ref - o->c.top) * o->it)) * keep->segments[i].unit;
+    return i;
+}
+
 // The run that begins at `first`; it ends there where nothing is kept.
 static kept_run find_run(const hand_out *o, uint first)
 {
@@ -42,11 +53,9 @@ static kept_run find_run(const hand_out *o, uint first)
     kept_run run = {first, 0.0f, 0.0f};
     if (at < own) stop = own;              // the target's pair of vectors went the careful way
     else if (at < own + HAND_PAIR) return run;
-    uint i = keep->count - 1;
-    for (; keep->segments[i].first > at; i--) stop = K_MIN(stop, keep->segments[i].first);
+    uint i = segment_of(o, at, &run.factor);
+    if (i + 1 < keep->count) stop = K_MIN(stop, keep->segments[i + 1].first);
     if (stop > at) run.end = first + (stop - at) / HAND_PAIR * HAND_PAIR;
-    // the sweep's references are at most the maximum
-    run.factor = o->c.p * k_exp(k_clamp((keep->segments[i].ref - o->c.top) * o->it)) * keep->segments[i].unit;
     run.least = keep->segments[i].least;
     return run;
 }

@@ -35,6 +35,7 @@ static void keep_segment(hand_row *r, uint first)
     }
     keep->segments[keep->count].first = first - r->begin;
     keep->segments[keep->count].ref = r->ref;
+    keep->segments[keep->count].from_ref = r->from_ref;
     keep->segments[keep->count].unit = (float)r->unit;
     keep->segments[keep->count++].least = r->least;
 }

@@ -15,6 +15,27 @@ VFN vec grad_of(const hand_out *o, vec x, const float *weight, uint count, vec t
     return v_fma(e, p, w);
 }
 
+#if HAND_ROWS
+// The gradient of columns of one segment, to the bit what it is from kept exponentials: where a row's lines begin may decide
+// which columns are made from them, and nothing else.
+VFN vec grad_again(const hand_out *o, uint i, float factor, vec x, const float *weight, uint count, uint type)
+{
+    float ref = o->keep->segments[i].ref, least = o->keep->segments[i].least;
+    vec e, w = v_all(o->c.w);
+    if (o->keep->segments[i].from_ref) {
+        vec_from from = v_from(ref);
+        e = v_exp_from(v_max(from.least, x), from);
+    } else {
+        e = v_exp_near(v_max(o->k.least, v_sub(x, v_all(ref))), o->k);
+    }
+    bool weighted = weight && o->c.w != 0.0f;
+    if (weighted) w = v_mul(w, count >= V_LANES ? v_load(weight) : v_load_part(weight, count, 0));
+    if (type == TYPE_F32 || weighted) e = v_sub(e, v_all(least));
+    else w = v_all(o->c.w - least * factor);
+    return v_fma(e, v_all(factor), w);
+}
+#endif
+
 // Up to a vector of columns, the target perhaps among them.
 VFN void write_few(const hand_out *o, uint first, uint count, uint from, uint to)
 {
@@ -23,6 +44,20 @@ VFN void write_few(const hand_out *o, uint first, uint count, uint from, uint to
     char *g = o->g + at * col_bytes(to);
     vec y = grad_of(o, col_load_part(x, count, from), o->weight ? o->weight + at : NULL, count, v_all(o->c.top), v_all(o->c.p),
                     v_all(o->c.w), true);
+#if HAND_ROWS
+    if (o->keep) {
+        float factor;
+        uint column = first - o->keep_begin, i = segment_of(o, column, &factor);
+        vec all = col_load_part(x, count, from);
+        const float *weight = o->weight ? o->weight + at : NULL;
+        y = grad_again(o, i, factor, all, weight, count, to);
+        while (++i < o->keep->count && o->keep->segments[i].first < column + count) {
+            vecmask before = v_first(o->keep->segments[i].first - column);
+            segment_of(o, o->keep->segments[i].first, &factor);
+            y = v_select(before, y, grad_again(o, i, factor, all, weight, count, to));
+        }
+    }
+#endif
     if (o->label - first < count) y = v_select(v_but(v_first(V_LANES), o->label - first), y, v_all(o->c.target));
     if (o->add) y = v_add(y, col_load_part(g, count, to));
     if (o->stream && count == V_LANES) col_store(g, y, to, true);
