@@ -34,6 +34,7 @@ typedef struct variant {
     wane_dtype type;
     bool every_output, in_place, smooth, special, few_inputs;
     bool past_cache;                        // stores go past the caches
+    bool steep;                             // each column far above the one before
     bool rising;                            // each block of columns above the one before: the sweep's reference moves
     second_kind second;
     wane_dtype second_type;                 // 0: that of the logits
@@ -44,6 +45,8 @@ typedef struct variant {
 static const variant variants[] = {
     {"plain", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .few_inputs = true},
     {"special", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .special = true, .few_inputs = true},
+    {"steep", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .steep = true, .few_inputs = true},
+    {"steep bf16", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_BF16, .steep = true, .few_inputs = true},
     {"smooth", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .smooth = true, .special = true, .few_inputs = true},
     {"smooth, all", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .every_output = true, .smooth = true, .special = true},
     {"in place", WANE_LOSS_CROSS_ENTROPY, WANE_DTYPE_F32, .in_place = true, .special = true, .few_inputs = true},
@@ -142,6 +145,17 @@ static void rise(test_problem *p)
             put(p, WANE_ROLE_LOGITS, row, col, (float)(col / (row + 100)) * 0.125f);
 }
 
+// Up to the middle and down again, by more a vector than an exponential holds: all of the gradient is near the middle, whose
+// columns no block before has seen the like of.
+static void climb(test_problem *p)
+{
+    for (int64_t row = 0; row < p->rows; row++) {
+        int64_t middle = row % 2 ? p->cols - 1 : p->cols * (row + 1) / (p->rows + 1);
+        for (int64_t col = 0; col < p->cols; col++)
+            put(p, WANE_ROLE_LOGITS, row, col, 7.0f * (float)(col < middle ? col - middle : middle - col));
+    }
+}
+
 static void make(test_problem *p, wane_context *context, const variant *v, int64_t cols)
 {
     test_problem_begin(p, context, v->loss, ROWS, cols);
@@ -184,6 +198,7 @@ static void solve(test_problem *p, wane_device *device, const variant *v, test_g
     if (v->special) spoil(p, WANE_ROLE_LOGITS);
     if (v->special && v->second) spoil_second(p, v->second);
     if (v->rising) rise(p);
+    if (v->steep) climb(p);
     if (v->in_place) {
         wane_binding *grad = &p->bindings[test_problem_find(p, WANE_ROLE_GRAD_LOGITS)];
         const wane_binding *logits = &p->bindings[test_problem_find(p, WANE_ROLE_LOGITS)];

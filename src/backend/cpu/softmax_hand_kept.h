@@ -45,13 +45,16 @@ static uint segment_of(const hand_out *o, uint at, float *factor)
     return i;
 }
 
+// The pair of vectors that holds the target, which went the careful way.
+static uint own_pair(const hand_out *o) { return (o->label - o->keep_begin) / HAND_PAIR * HAND_PAIR; }
+
 // The run that begins at `first`; it ends there where nothing is kept.
 static kept_run find_run(const hand_out *o, uint first)
 {
     const hand_keep *keep = o->keep;
-    uint at = first - o->keep_begin, stop = keep->cols, own = (o->label - o->keep_begin) / HAND_PAIR * HAND_PAIR;
+    uint at = first - o->keep_begin, stop = keep->cols, own = own_pair(o);
     kept_run run = {first, 0.0f, 0.0f};
-    if (at < own) stop = own;              // the target's pair of vectors went the careful way
+    if (at < own) stop = own;
     else if (at < own + HAND_PAIR) return run;
     uint i = segment_of(o, at, &run.factor);
     if (i + 1 < keep->count) stop = K_MIN(stop, keep->segments[i + 1].first);

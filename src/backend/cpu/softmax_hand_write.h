@@ -34,6 +34,17 @@ VFN vec grad_again(const hand_out *o, uint i, float factor, vec x, const float *
     else w = v_all(o->c.w - least * factor);
     return v_fma(e, v_all(factor), w);
 }
+
+// Of a vector from `column` of the row on: what comes of kept exponentials, but `direct` in the target's pair and behind the last
+// whole one, which may be above any segment's reference.
+VFN vec kept_lanes(const hand_out *o, uint column, vec kept, vec direct)
+{
+    uint own = own_pair(o), cols = o->keep->cols, stop = cols > column ? K_MIN(cols - column, V_LANES) : 0;
+    uint before = own > column ? K_MIN(own - column, stop) : 0, after = own + HAND_PAIR - column;
+    if (own >= column + V_LANES || own + HAND_PAIR <= column) return v_select(v_first(stop), kept, direct);
+    vec rest = v_select(v_first(K_MIN(after, V_LANES)), direct, v_select(v_first(stop), kept, direct));
+    return v_select(v_first(before), kept, rest);
+}
 #endif
 
 // Up to a vector of columns, the target perhaps among them.
@@ -50,12 +61,13 @@ VFN void write_few(const hand_out *o, uint first, uint count, uint from, uint to
         uint column = first - o->keep_begin, i = segment_of(o, column, &factor);
         vec all = col_load_part(x, count, from);
         const float *weight = o->weight ? o->weight + at : NULL;
-        y = grad_again(o, i, factor, all, weight, count, to);
+        vec kept = grad_again(o, i, factor, all, weight, count, to);
         while (++i < o->keep->count && o->keep->segments[i].first < column + count) {
             vecmask before = v_first(o->keep->segments[i].first - column);
             segment_of(o, o->keep->segments[i].first, &factor);
-            y = v_select(before, y, grad_again(o, i, factor, all, weight, count, to));
+            kept = v_select(before, kept, grad_again(o, i, factor, all, weight, count, to));
         }
+        y = kept_lanes(o, column, kept, y);
     }
 #endif
     if (o->label - first < count) y = v_select(v_but(v_first(V_LANES), o->label - first), y, v_all(o->c.target));
