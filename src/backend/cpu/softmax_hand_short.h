@@ -6,7 +6,8 @@
 // to 7.0 ms, forward and gradient of f32.
 
 #define SHORT_COLS 1024u
-#define SHORT_OPTIONS (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_WEIGHT_SUMS | OPTION_ARGMAX | OPTION_IN_PLACE | OPTION_SAVE)
+#define SHORT_OPTIONS (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_WEIGHT_SUMS | OPTION_CLASS_WEIGHT | OPTION_ARGMAX | OPTION_IN_PLACE \
+                       | OPTION_SAVE)
 // Rows together: a vector of short ones, four longer ones, whose exponentials would not stay in the nearest cache.
 enum { SHORT_ROWS_COLS = 256, SHORT_ROWS = 4, SHORT_CELLS = SHORT_ROWS * (SHORT_COLS + V_LANES) };
 _Static_assert(V_LANES * SHORT_ROWS_COLS <= SHORT_CELLS, "a vector of rows fits");
@@ -15,7 +16,8 @@ enum { SHORT_STREAM_COLS = 256 };          // below it a row's lines are shared 
 typedef struct short_rows {
     float e[SHORT_CELLS];                  // of a row after the other, `step` columns each
     uint step;
-    float top[V_LANES], sum[V_LANES], target[V_LANES], sum_d[V_LANES], p[V_LANES], at_target[V_LANES], w[V_LANES];
+    float top[V_LANES], sum[V_LANES], target[V_LANES], sum_d[V_LANES], sum_w[V_LANES], p[V_LANES], at_target[V_LANES], w[V_LANES];
+    const float *weight;                   // of columns, in sums over them; NULL: 1
     uint label[V_LANES], best[V_LANES];
     vec_exp k;
 } short_rows;
@@ -42,7 +44,7 @@ VFN bool short_sweep(short_rows *s, uint i, const char *x, uint cols, uint type,
     vecmask live = count - 1 == own ? v_both(ends, mine) : ends;
     top = v_max(top, v_select(live, last, low));
     float highest = v_top(top);
-    vec ref = v_all(highest), sum = v_all(0), sum_d = v_all(0);
+    vec ref = v_all(highest), sum = v_all(0), sum_d = v_all(0), sum_w = v_all(0);
     for (uint j = 0; j + 1 < count; j++) {
         v_prefetch(x + (j + count) * step);                // of the next row, most often
         vec d = v_sub(col_load(x + j * step, type), ref);
@@ -51,12 +53,25 @@ VFN bool short_sweep(short_rows *s, uint i, const char *x, uint cols, uint type,
         if (j == own) e = v_select(mine, e, v_all(0));
         v_store(&s->e[i * s->step + j * V_LANES], e);
         sum = v_add(sum, e);
-        sum_d = v_add(sum_d, d);
+        if (s->weight) {
+            vec w = v_load(s->weight + j * V_LANES);
+            if (j == own) w = v_select(mine, w, v_all(0));
+            sum_w = v_add(sum_w, w);
+            sum_d = v_fma(w, d, sum_d);
+        } else {
+            sum_d = v_add(sum_d, d);
+        }
     }
     vec d = v_select(live, v_sub(last, ref), v_all(0)), e = v_select(live, v_exp(d, s->k), v_all(0));
     v_store(&s->e[i * s->step + (count - 1) * V_LANES], e);
     s->top[i] = highest;
     s->sum[i] = v_sum(v_add(sum, e));
+    s->sum_w[i] = (float)(cols - 1);
+    if (s->weight) {
+        vec w = v_select(live, v_load_part(s->weight + (count - 1) * V_LANES, cols - (count - 1) * V_LANES, 0), v_all(0));
+        s->sum_w[i] = v_sum(v_add(sum_w, w));
+        d = v_mul(w, d);
+    }
     s->sum_d[i] = v_sum(v_add(sum_d, d));
     uint16_t half = 0;
     uint word = 0;
@@ -104,9 +119,9 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
 
     vec weight = plane_vec(k_, PLANE_WEIGHT, row, rows), row_weight = plane_vec(k_, PLANE_ROW_WEIGHT, row, rows);
     vec each = v_all(K_P(smoothing_each)), first = v_mul(v_all(1.0f - K_P(smoothing)), weight);
-    vec count = v_all((float)(K_P(cols) - 1)), sum_wx = v_mul(v_load(s->sum_d), it);
+    vec others_w = v_load(s->sum_w), sum_wx = v_mul(v_load(s->sum_d), it);
     vec value = v_fma(v_mul(v_all(K_P(z_loss)), lse), lse, v_mul(first, n));
-    vec spread = v_fma(weight, n, v_sub(v_mul(count, v_add(log_sum, beyond)), sum_wx));
+    vec spread = v_fma(weight, n, v_sub(v_mul(others_w, v_add(log_sum, beyond)), sum_wx));
     if (K_P(smoothing_each) != 0.0f) value = v_fma(each, spread, value);
     vec loss = v_mul(value, row_weight);
 
@@ -116,7 +131,7 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
         g = d == 0.0f ? zero : v_div(g, v_all(d));
     }
     vec np = v_mul(v_add(first, v_mul(each, weight)), g);
-    vec p = v_fma(v_mul(v_all(2.0f * K_P(z_loss)), g), lse, v_fma(v_mul(each, count), g, plane_vec(k_, PLANE_UPSTREAM_LSE, row, rows)));
+    vec p = v_fma(v_mul(v_all(2.0f * K_P(z_loss)), g), lse, v_fma(v_mul(each, others_w), g, plane_vec(k_, PLANE_UPSTREAM_LSE, row, rows)));
     vec each_column = v_mul(v_mul(v_div(v_add(np, p), sum), others), it);
     vec at_target = v_mul(v_sub(v_mul(own, p), v_mul(others, np)), it);
     v_store(s->p, each_column);
@@ -130,7 +145,7 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
         plane_put(k_, PLANE_TARGET, row, rows, target);
         plane_put(k_, PLANE_SUM_EX, row, rows, zero);
         plane_put(k_, PLANE_SUM_WX, row, rows, sum_wx);
-        plane_put(k_, PLANE_SUM_W, row, rows, count);
+        plane_put(k_, PLANE_SUM_W, row, rows, others_w);
     }
     // products of what is finite here are finite or are left to the text; so are tails that underflow
     vecmask usual = v_both(v_less(size, v_all(40.0f)), v_size_below(loss, K_WORD_INF));
@@ -141,7 +156,9 @@ static uint32_t short_link(k_context *restrict k_, short_rows *s, uint row, uint
 // Up to a vector of the gradient of row i from column `at` on.
 VFN void short_store(const short_rows *s, uint i, char *g, uint at, uint count, uint type, bool add, bool stream)
 {
-    vec y = v_fma(v_load(&s->e[i * s->step + at]), v_all(s->p[i]), v_all(s->w[i]));
+    vec w = v_all(s->w[i]);
+    if (s->weight) w = v_mul(w, count < V_LANES ? v_load_part(s->weight + at, count, 0) : v_load(s->weight + at));
+    vec y = v_fma(v_load(&s->e[i * s->step + at]), v_all(s->p[i]), w);
     if (s->label[i] - at < V_LANES) y = v_select(v_but(v_first(V_LANES), s->label[i] - at), y, v_all(s->at_target[i]));
     g += (size_t)at * col_bytes(type);
     if (add) y = v_add(y, col_load_part(g, count, type));
@@ -171,7 +188,7 @@ VFN uint32_t short_typed(k_context *restrict k_, short_rows *s, uint first, uint
     memcpy(s->label, k_->s_work + plane_at(k_, PLANE_LABEL, first), rows * sizeof *s->label);
     for (uint i = 0; i < V_LANES; i++) {
         if (i < rows && short_sweep(s, i, short_logits(k_, first + i, type), cols, type, argmax)) done |= 1u << i;
-        else s->top[i] = s->target[i] = s->sum_d[i] = 0, s->sum[i] = 1;
+        else s->top[i] = s->target[i] = s->sum_d[i] = s->sum_w[i] = 0, s->sum[i] = 1;
     }
     done &= short_link(k_, s, first, rows);
     for (uint i = 0; i < rows; i++) {
@@ -199,6 +216,7 @@ static uint short_group(k_context *restrict k_, short_rows *s, uint first, uint 
     uint rows = K_MIN(end - first, K_P(cols) > SHORT_ROWS_COLS ? SHORT_ROWS : V_LANES);
     bool stream = hand_streams(k_) && K_P(cols) >= SHORT_STREAM_COLS;
     s->step = (K_P(cols) + V_LANES - 1) / V_LANES * V_LANES;
+    s->weight = (K_C(options) & OPTION_CLASS_WEIGHT) != 0u ? (const float *)(const void *)k_->s_weight : NULL;
     if (LOGITS_TYPE == TYPE_F32) *done = short_typed(k_, s, first, rows, stream, TYPE_F32);
     else if (LOGITS_TYPE == TYPE_F16) *done = short_typed(k_, s, first, rows, stream, TYPE_F16);
     else *done = short_typed(k_, s, first, rows, stream, TYPE_BF16);
