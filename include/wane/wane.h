@@ -215,7 +215,8 @@ typedef enum wane_loss {
 //        upstream: d(objective)/d(loss), [1] for mean and sum, [rows] for none, absent means 1;
 //        upstream_lse [rows]: a gradient into the output lse, added in
 //   both statistics [planes, rows], see WANE_STATISTIC_* below. As an output: what backward needs. Given as an input
-//        (WANE_OPERAND_GIVEN): the logits are read for gradients only, values come from the statistics
+//        (WANE_OPERAND_GIVEN): the logits are read for gradients only, values come from the statistics. A row whose flags
+//        say that its target was never seen, ignored or bad (planes that nobody made, or of one shard) becomes NaN
 //   out  loss [1], or [rows] for none; row_loss [rows], unreduced, row_weight in, upstream and denominator not;
 //        lse [rows]; entropy [rows]; argmax i32 or i64 [rows], ties to the lowest column; accuracy [1], argmax = target
 //        over valid rows, 0 if there are none; valid_count i64 [1];

@@ -92,7 +92,7 @@
 #define OPTION_IN_PLACE 256u       // logits and gradient are the same memory, bound as grad
 #define OPTION_NO_TARGET 512u      // no target column: every column is one of the others, PLANE_LABEL is not looked at
 #define OPTION_ORDERED 2048u       // rows that count come first in planes and logits
-#define OPTION_MERGED 1024u        // statistics given by the caller, of all columns of a split vocabulary
+#define OPTION_GIVEN 1024u         // statistics are the caller's, of all columns, the target among them
 #define OPTION_MERGE 4096u         // link: merge a tensor's slices and do nothing else
 #define OPTION_SAVE 128u           // the fused row keeps its statistics in planes
 

@@ -23,8 +23,8 @@
             s = stats_merge(K_PASS s, block);
         }
     s.flags |= flags;
-    // planes of one shard where those of all were asked for
-    if ((K_C(options) & OPTION_MERGED) != 0u && (s.flags & (FLAG_TARGET | FLAG_IGNORED | FLAG_BAD)) == 0u) s.flags |= FLAG_NAN;
+    // planes that nobody made, or of one shard where those of all were asked for
+    if ((K_C(options) & OPTION_GIVEN) != 0u && (s.flags & (FLAG_TARGET | FLAG_IGNORED | FLAG_BAD)) == 0u) s.flags |= FLAG_NAN;
     row_coefs c;
     c.mode = ROW_ZERO; c.p = 0.0f; c.target = 0.0f; c.w = 0.0f; c.ex = 0.0f; c.top = 0.0f;
     if (merge) {

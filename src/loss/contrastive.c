@@ -210,7 +210,7 @@ static bool add_link(contrastive *c, softmax_problem *p, int64_t rows)
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
     if (!pass) return false;
     pass->consts[0] = p->term;
-    pass->consts[1] = p->given ? OPTION_MERGED : 0;
+    pass->consts[1] = p->given ? OPTION_GIVEN : 0;
     pass->slots[0] = work_slot(c);
     return p == &c->rows || of_columns(c, true);
 }

@@ -40,7 +40,7 @@ static bool add_columns(softmax_problem *p, uint16_t kernel, int64_t row, int64_
         if (col) pass->flags = WANE_PASS_WITH_PREVIOUS;
         pass->consts[1] = write ? p->options & (OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT
                                                 | OPTION_IN_PLACE)
-                                : p->options & ~(OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SAVE | OPTION_IN_PLACE);
+                                : p->options & ~(OPTION_GRAD | OPTION_ACCUMULATE | OPTION_SAVE | OPTION_IN_PLACE | OPTION_GIVEN);
         pass->consts[2] = write ? p->types : p->types & 15u;
         pass->slots[0] = softmax_slot_of(p, p->logits, row, rows, col, cols);
         if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, col, cols);
@@ -58,7 +58,7 @@ static bool add_split(softmax_problem *p, int64_t row, int64_t rows)
     wane_pass *pass = good ? softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window) : NULL;
     if (!pass) return false;
     pass->consts[0] = p->term;
-    pass->consts[1] = p->options & OPTION_NO_TARGET;
+    pass->consts[1] = p->options & (OPTION_NO_TARGET | OPTION_GIVEN);
     pass->slots[0] = softmax_whole_work(p);
     return p->grad < 0 || add_columns(p, WANE_KERNEL_SOFTMAX_WRITE, row, rows);
 }

@@ -60,7 +60,7 @@ wane_status softmax_read_pair(softmax_problem *p)
     if (p->second >= 0) status = read_teacher(p);
     else if (p->target >= 0 && is_float(&plan->operands[p->target]))
         status = strcmp(plan->operands[p->target].shape, "rows") == 0 ? read_bins(p) : read_given(p);
-    if (p->pair) p->options = (p->options & ~(uint32_t)OPTION_WEIGHT_SUMS) | OPTION_NO_TARGET;
+    if (p->pair) p->options = (p->options & ~(uint32_t)(OPTION_WEIGHT_SUMS | OPTION_GIVEN)) | OPTION_NO_TARGET;
     return status;
 }
 

@@ -105,6 +105,7 @@ wane_status softmax_read_problem(softmax_problem *p, wane_plan *plan)
     if (softmax_wants(p, WANE_ROLE_ARGMAX) || softmax_wants(p, WANE_ROLE_ACCURACY)) p->options |= OPTION_ARGMAX;
     if (p->save) p->options |= OPTION_SAVE;
     if (is_whole(plan)) p->options |= OPTION_NO_TARGET | OPTION_ENTROPY;
+    if (p->given && p->target >= 0) p->options |= OPTION_GIVEN;
     return softmax_read_pair(p);
 }
 

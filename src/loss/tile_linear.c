@@ -44,7 +44,6 @@ static wane_status read_shard(softmax_problem *p)
             return wane_fail(plan->context, WANE_ERROR_UNSUPPORTED, plan->operands[i].role->name,
                              "is made from the statistics of all columns: save each call's, merge them by "
                              "wane_statistics_merge, and give them");
-    if (p->given && p->target >= 0) p->options |= OPTION_MERGED;
     return WANE_OK;
 }
 
@@ -164,7 +163,7 @@ static bool add_chunk_pass(linear *l, uint16_t kernel, int64_t first, int64_t ro
     if (!pass) return false;
     uint32_t writing = OPTION_GRAD | OPTION_SOFTCAP | OPTION_CLASS_WEIGHT;
     pass->consts[1] = write ? (p->options & writing) | (l->halves ? 0 : OPTION_IN_PLACE)
-                            : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_MERGED | OPTION_ORDERED);
+                            : p->options & ~(uint32_t)(OPTION_GRAD | OPTION_SAVE | OPTION_GIVEN | OPTION_ORDERED);
     pass->slots[0] = tile_slot(&z);
     if (p->options & OPTION_CLASS_WEIGHT) pass->slots[1] = softmax_cols_of(p, p->weight, p->col_offset + window.col0, z.cols);
     if (write) {
@@ -276,7 +275,7 @@ static bool add_batch(softmax_problem *p, int64_t row, int64_t rows)
     wane_pass *pass = softmax_add(p, WANE_KERNEL_SOFTMAX_LINK, rows, window);
     if (!pass) return false;
     pass->consts[0] = p->term;
-    pass->consts[1] = p->options & (OPTION_NO_TARGET | OPTION_MERGED);
+    pass->consts[1] = p->options & (OPTION_NO_TARGET | OPTION_GIVEN);
     pass->slots[0] = softmax_whole_work(p);
     return !l->grad || (l->alone ? linear_add_backward(l, row, rows) : add_gradients(l, row, rows));
 }

@@ -381,24 +381,29 @@ static void test_auc(void **state)
 // and the worst down.
 static void test_saturation(void **state)
 {
-    static const struct { int link; float size; } cases[] = {{WANE_LINK_EXPONENTIAL, 60}, {WANE_LINK_SQUARE, 2.5e36f},
-                                                             {WANE_LINK_SQUARED_HINGE, 9e36f}};
+    static const struct { int link; float size, sigma; int weight; } cases[] = {
+        {WANE_LINK_EXPONENTIAL, 60, 1, WANE_PAIR_WEIGHT_NONE}, {WANE_LINK_SQUARE, 2.5e36f, 1, WANE_PAIR_WEIGHT_NONE},
+        {WANE_LINK_SQUARED_HINGE, 9e36f, 1, WANE_PAIR_WEIGHT_NONE}, {WANE_LINK_EXPONENTIAL, 60, 2, WANE_PAIR_WEIGHT_PROFIT},
+        {WANE_LINK_SQUARED_HINGE, 9e36f, 1, WANE_PAIR_WEIGHT_LAMBDA}};
+    enum { CASES = sizeof cases / sizeof *cases };
     (void)state;
     problem *p = new_problem();
-    for (int i = 0; i < 6; i++) {
-        make(p, i < 3 ? 200 : 1300, 0, 5, 31);
-        set(p, WANE_PARAM_LINK, cases[i % 3].link);
+    for (int i = 0; i < 2 * CASES; i++) {
+        make(p, i < CASES ? 200 : 1300, 0, 5, 31);
+        set(p, WANE_PARAM_LINK, cases[i % CASES].link);
+        set(p, WANE_PARAM_SIGMA, (double)cases[i % CASES].sigma);
+        set(p, WANE_PARAM_PAIR_WEIGHT, cases[i % CASES].weight);
         p->weighted = i % 2;
-        for (int32_t k = 0; k < p->items; k++) p->scores[k] *= cases[i % 3].size;
+        for (int32_t k = 0; k < p->items; k++) p->scores[k] *= cases[i % CASES].size;
         solve(p);
-        if (!thorough && i > 2) break;
+        if (!thorough && i >= CASES) break;
         assert_true(isinf(floats(&p->loss_)[0]) && floats(&p->loss_)[0] > 0);
         for (int32_t k = 0; k < p->items; k++) {
             float g = floats(&p->grad)[k];
-            if (!isfinite(g)) fail_msg("link %d: gradient %d is %g", cases[i % 3].link, (int)k, (double)g);
-            if (cases[i % 3].link == WANE_LINK_SQUARE) continue;            // it pulls from both sides
+            if (!isfinite(g)) fail_msg("link %d: gradient %d is %g", cases[i % CASES].link, (int)k, (double)g);
+            if (cases[i % CASES].link == WANE_LINK_SQUARE) continue;            // it pulls from both sides
             if ((p->labels[k] == 4 && g > 0) || (p->labels[k] == 0 && g < 0))
-                fail_msg("link %d: gradient %d is %g at label %g", cases[i % 3].link, (int)k, (double)g, (double)p->labels[k]);
+                fail_msg("link %d: gradient %d is %g at label %g", cases[i % CASES].link, (int)k, (double)g, (double)p->labels[k]);
         }
     }
     free(p);

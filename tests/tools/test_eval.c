@@ -183,6 +183,12 @@ static void test_statistics(void **state)
     command_load("more.npy", &a);
     assert_int_equal(a.extents[0], 5);
     tool_array_free(&a);
+    // planes that nobody made are no loss of 0
+    const float zeros[12] = {0};
+    command_save("zeros.npy", WANE_DTYPE_F32, 2, (const int64_t[]){4, 3}, zeros);
+    assert_int_equal(command_run(EVAL "cross_entropy --in statistics=zeros.npy" PROBLEM), 0);
+    assert_printed("loss = nan");
+    assert_said("3 rows with NaN");
 }
 
 static void test_accumulate(void **state)
