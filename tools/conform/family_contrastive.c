@@ -278,7 +278,8 @@ static void make_random(conform_maker *m, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         conform_random random = {.state = m->seed * 1000003 + (uint64_t)m->loss->loss * 7919 + i};
         char prefix[32];
-        start(m, 1 + (int64_t)conform_below(&random, 150), 1 + (int64_t)conform_below(&random, 150), 1 + (int64_t)conform_below(&random, 60));
+        // of one column a softmax is 1, and nothing but zeros is expected
+        start(m, 1 + (int64_t)conform_below(&random, 150), 2 + (int64_t)conform_below(&random, 149), 1 + (int64_t)conform_below(&random, 60));
         m->c.inputs = conform_next(&random) & m->optional;
         if (!(m->c.inputs & CONFORM_BIT(WANE_ROLE_SCALE)) && conform_below(&random, 2))
             conform_set(m, param(m, WANE_PARAM_TEMPERATURE), 0.02 + conform_uniform(&random));
