@@ -130,7 +130,7 @@ static int64_t extent_of(const char *name, int64_t cols)
     } known[] = {{"rows", 512}, {"dim", 64}, {"items", 5000}, {"groups", 10}, {"groups+1", 11}, {"pairs", 100}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i].name) == 0) return known[i].value;
-    return strcmp(name, "cols") == 0 ? cols : strtol(name, NULL, 10);
+    return strcmp(name, "cols") == 0 || strcmp(name, "total=cols") == 0 ? cols : strtol(name, NULL, 10);
 }
 
 // What a loss's roles look like when all of them, or the required ones, the loss and the gradients, are there.
