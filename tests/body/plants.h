@@ -15,7 +15,7 @@ typedef struct plants {
 // Whether the line of a place holds a text.
 bool plants_line_has(const body_visit *site, const char *text);
 
-// Plants every fault and returns how many were not noticed, which it prints; *planted: how many there were.
-uint32_t plants_missed(const plants *p, uint32_t *planted);
+// Plants every fault and prints those that were not noticed. Whether there were none, of more than `least` planted.
+bool plants_noticed(const plants *p, uint32_t least);
 
 #endif
