@@ -71,7 +71,7 @@ typedef struct kept_pen {
     vec p, less, w;
     vecpair held;
     pair_shift by;
-    bool shifted, stream, quick;           // quick: what is denormal is nothing beside the row's largest
+    bool shifted, stream, add, quick;      // add: f32 alone; quick: what is denormal is nothing beside the row's largest
 } kept_pen;
 
 VFN vecpair pen_round(const kept_pen *pen, vec a, vec b)
@@ -102,7 +102,7 @@ VFN void pen_pair(kept_pen *pen, uint type, vec *a, vec *b)
 VFN kept_pen pen_at(const hand_out *o, const kept_run *run, uint first, uint type)
 {
     const uint at = first - o->begin, shift = type == TYPE_BF16 ? (first - o->keep_begin) % HAND_PAIR : 0;
-    kept_pen pen = {.e = o->keep->e + (first - o->keep_begin - shift), .g = o->g + at * col_bytes(type), .stream = o->stream};
+    kept_pen pen = {.e = o->keep->e + (first - o->keep_begin - shift), .g = o->g + at * col_bytes(type), .stream = o->stream, .add = o->add};
     pen.p = v_all(run->factor);
     pen.less = v_all(run->least);
     pen.w = v_all(o->c.w);
@@ -124,6 +124,10 @@ VFN void pen_write(kept_pen *pen, uint type)
 {
     vec a, b;
     pen_pair(pen, type, &a, &b);
+    if (type == TYPE_F32 && pen->add) {
+        a = v_add(a, v_load(pen->g));
+        b = v_add(b, v_load(pen->g + V_LANES * sizeof(float)));
+    }
     if (type == TYPE_BF16) {
         vecpair y = pen_round(pen, a, b);
         if (pen->shifted) {

@@ -54,7 +54,8 @@ static void use_reference(hand_row *r, float ref)
     r->ref = ref;
     r->unit = 1;
     bool simple = (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums);
-    r->from_ref = simple && r->it == 1.0f && ref < V_FROM_MOST && ref > -V_FROM_MOST;
+    // not of f32, whose bits a shift of the row must not change
+    r->from_ref = simple && r->type != TYPE_F32 && r->it == 1.0f && ref < V_FROM_MOST && ref > -V_FROM_MOST;
     if (r->from_ref) {
         r->from = v_from(ref);
         r->unit = exp_small(r->from.at - (double)ref);
@@ -276,17 +277,20 @@ VFN float top_of(const hand_row *r, uint first, uint count, uint type)
 
 VFN bool block_of(hand_row *r, uint first, uint count, uint type, float *found)
 {
+    const int from = type == TYPE_F32 ? 0 : BLOCK_FROM;
+    bool usual = type == TYPE_F32 || r->from_ref;
 #if HAND_ROWS
     const int trail = BLOCK_TRAIL;
-    if (r->trail && !r->from_ref) trail_to(r->trail, first + count);
+    bool plain = (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums);
+    if (r->trail && !(plain && usual)) trail_to(r->trail, first + count);
 #else
     const int trail = 0;
 #endif
     if ((r->options & OPTION_ENTROPY) != 0) return plain_block(r, first, count, type, BLOCK_SUMS | BLOCK_ENTROPY, found);
     if (r->weight && r->sums) return plain_block(r, first, count, type, BLOCK_WEIGHTED, found);
-    if (!r->from_ref) return plain_block(r, first, count, type, BLOCK_SUMS, found);
-    if (!HAND_ROWS || r->sums) return plain_block(r, first, count, type, BLOCK_SUMS | BLOCK_FROM | trail, found);
-    return plain_block(r, first, count, type, BLOCK_FROM | trail, found);
+    if (!usual) return plain_block(r, first, count, type, BLOCK_SUMS, found);
+    if (!HAND_ROWS || r->sums) return plain_block(r, first, count, type, BLOCK_SUMS | from | trail, found);
+    return plain_block(r, first, count, type, from | trail, found);
 }
 
 // The target's pair of vectors, what is less than a pair, and rows of few vectors go the careful way.
@@ -323,7 +327,7 @@ VFN void sweep_typed(hand_row *r, uint end, uint type)
 static bool keeps(const k_context *k_, hand_keep *keep)
 {
     uint type = K_C(types) & 15u;
-    const uint not = OPTION_ACCUMULATE | OPTION_NO_TARGET | (type == TYPE_BF16 ? OPTION_CLASS_WEIGHT : 0u);
+    const uint not = OPTION_NO_TARGET | (type == TYPE_F32 ? 0u : OPTION_ACCUMULATE) | (type == TYPE_BF16 ? OPTION_CLASS_WEIGHT : 0u);
     size_t room = k_->call->scratch_bytes / sizeof(float);
     keep->e = k_->call->scratch;
     keep->count = 0;
