@@ -247,7 +247,8 @@ VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, f
     float highest = *found = v_top(v_max(v_max(s[0].top, s[1].top), v_max(s[2].top, s[3].top)));
     float total = v_sum(v_add(v_add(s[0].sum, s[1].sum), v_add(s[2].sum, s[3].sum)));
     float total_d = v_sum(v_add(v_add(s[0].sum_d, s[1].sum_d), v_add(s[2].sum_d, s[3].sum_d)));
-    if (!is_finite(total) || (r->sums && !is_finite(total_d)) || !((highest - r->ref) * r->it <= 1)) return false;
+    bool tells = r->sums || (what & BLOCK_ENTROPY) != 0;       // -inf apart from what is small
+    if (!is_finite(total) || (tells && !is_finite(total_d)) || !((highest - r->ref) * r->it <= 1)) return false;
     if (!(highest > -3.4028235e38f || (r->s.flags & FLAG_OTHER) != 0)) return false;
     if (r->keep) keep_segment(r, first);
     r->s.sum += (double)total * r->unit;
