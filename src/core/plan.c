@@ -332,12 +332,12 @@ static uint64_t operand_bytes(const wane_plan *plan)
     return sum;
 }
 
-// What the backend would like to have besides, where the caller's limit leaves room.
+// What the backend would like to have besides, unless the caller has set a limit: as much as each thread has would leave room or
+// not by their number, and bits must not depend on that.
 static void add_scratch(wane_plan *plan)
 {
-    if (!plan->device || !plan->device->backend->scratch_bytes) return;
-    uint64_t bytes = plan->device->backend->scratch_bytes(plan->device, plan), limit = plan->workspace_limit_bytes;
-    if (limit && (plan->workspace_bytes >= limit || bytes > limit - plan->workspace_bytes)) return;
+    if (!plan->device || !plan->device->backend->scratch_bytes || plan->workspace_limit_bytes) return;
+    uint64_t bytes = plan->device->backend->scratch_bytes(plan->device, plan);
     plan->scratch_bytes = bytes;
     plan->workspace_bytes += bytes;
 }

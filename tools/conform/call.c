@@ -97,6 +97,19 @@ void conform_describe(const conform_call *k, wane_loss_desc *desc, wane_operand 
     }
 }
 
+// What a plan for such a device takes, without what each of its threads has besides.
+static uint64_t whole_bytes(const conform_call *k, const wane_loss_desc *desc)
+{
+    wane_plan *plan = NULL;
+    wane_plan_info info = {.struct_size = sizeof info};
+    wane_device_info device = {.struct_size = sizeof device};
+    if (wane_device_get_info(k->run->session->device, &device) == WANE_OK
+        && wane_plan_create_for(k->run->session->context, &device.limits, desc, &plan) == WANE_OK)
+        wane_plan_get_info(plan, &info);
+    wane_plan_destroy(plan);
+    return info.workspace_bytes;
+}
+
 // With `batches` the limit is a share of what the plan would take, widened until a plan fits.
 static wane_status make_plan(conform_call *k)
 {
@@ -110,7 +123,7 @@ static wane_status make_plan(conform_call *k)
     if (status == WANE_OK) status = wane_plan_get_info(k->plan, &info);
     if (status == WANE_OK && k->run->c->batches > 1) {
         wane_plan_destroy(k->plan);
-        desc.workspace_limit_bytes = info.workspace_bytes / k->run->c->batches + 64;
+        desc.workspace_limit_bytes = whole_bytes(k, &desc) / k->run->c->batches + 64;
         while ((status = wane_plan_create(device, &desc, &k->plan)) == WANE_ERROR_TOO_LARGE
                && desc.workspace_limit_bytes < info.workspace_bytes)
             desc.workspace_limit_bytes += desc.workspace_limit_bytes / 4;
