@@ -49,13 +49,15 @@ static double exp_small(double d)
     return sum;
 }
 
+// Neither the entropy's sums nor class weights': what the quicker ways through a block serve.
+static bool few_sums(const hand_row *r) { return (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums); }
+
 static void use_reference(hand_row *r, float ref)
 {
     r->ref = ref;
     r->unit = 1;
-    bool simple = (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums);
     // not of f32, whose bits a shift of the row must not change
-    r->from_ref = simple && r->type != TYPE_F32 && r->it == 1.0f && ref < V_FROM_MOST && ref > -V_FROM_MOST;
+    r->from_ref = few_sums(r) && r->type != TYPE_F32 && r->it == 1.0f && ref < V_FROM_MOST && ref > -V_FROM_MOST;
     if (r->from_ref) {
         r->from = v_from(ref);
         r->unit = exp_small(r->from.at - (double)ref);
@@ -282,8 +284,7 @@ VFN bool block_of(hand_row *r, uint first, uint count, uint type, float *found)
     bool usual = type == TYPE_F32 || r->from_ref;
 #if HAND_ROWS
     const int trail = BLOCK_TRAIL;
-    bool plain = (r->options & OPTION_ENTROPY) == 0 && !(r->weight && r->sums);
-    if (r->trail && !(plain && usual)) trail_to(r->trail, first + count);
+    if (r->trail && !(few_sums(r) && usual)) trail_to(r->trail, first + count);
 #else
     const int trail = 0;
 #endif
