@@ -137,11 +137,13 @@ static void print_param(const wane_param_info *param)
     if (wide) printf("  %-16s %s\n", "", range);
 }
 
+// Whether a role has the extents, as they stand between commas and bars: "reduced" is not "reduced=groups".
 static bool has_shape(const wane_loss_info *loss, const char *part)
 {
     const wane_role_info *role;
     for (uint32_t i = 0; (role = wane_loss_role_at(loss, i)) != NULL; i++)
-        if (strstr(role->shape, part)) return true;
+        for (const char *at = role->shape; at; at = strpbrk(at, ",|") ? strpbrk(at, ",|") + 1 : NULL)
+            if (strncmp(at, part, strlen(part)) == 0 && strchr(",|", at[strlen(part)])) return true;
     return false;
 }
 
@@ -180,6 +182,7 @@ int eval_describe(const wane_loss_info *loss, bool json)
         printf("  [reduced] is a scalar for the reductions mean and sum, [rows] for none.\n");
     if (has_shape(loss, "reduced=groups"))
         printf("  [reduced=groups] is [groups] for the reduction none, else a scalar; groups is 1 without offsets.\n");
+    if (has_shape(loss, "reduced=pairs")) printf("  [reduced=pairs] is [pairs] for the reduction none, else a scalar.\n");
     if (has_shape(loss, "total=cols"))
         printf("  [total=cols] is [total_cols] where that parameter is given, else [cols].\n");
     if (has_shape(loss, "planes"))

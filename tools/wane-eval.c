@@ -373,7 +373,9 @@ static int compute(tool_session *session, eval_problem *problem, wane_plan *plan
     int code = allocate_outputs(problem);
     if (code) return code;
     wane_executable *executable = NULL;
+    tool_wait *wait = tool_wait_begin("kernels of the loss are compiled");
     wane_status status = wane_executable_create(plan, &executable);
+    tool_wait_end(wait);
     if (!status) status = run(problem, executable);
     wane_executable_destroy(executable);
     if (status < 0) return report(session, problem, status);
@@ -397,7 +399,9 @@ static int evaluate(const eval_options *options)
     // What is wrong with the command line is said before any driver is loaded
     int code = make_problem(&problem, options);
     if (!code) code = tool_open(&session, NULL);
+    tool_wait *wait = code ? NULL : tool_wait_begin("the device is opened and its self-test compiled");
     if (!code) code = tool_device(&session, problem.device, &device);
+    tool_wait_end(wait);
     if (!code) code = eval_read_inputs(&problem);
     if (!code) code = shape_outputs(&session, &problem);
     if (!code) code = make_plan(&session, &problem, device, &plan);
@@ -455,6 +459,10 @@ static int act(const eval_options *options)
 {
     if (options->json && !options->list && !options->describe) {
         tool_error("--json goes with --list or --describe");
+        return tool_usage();
+    }
+    if (options->list && options->loss) {
+        tool_error("--list takes no loss: --describe %s tells of one", options->loss);
         return tool_usage();
     }
     if (options->list) return eval_list(options->json);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define EVAL TEST_EVAL " "
 #define PROBLEM " --device cpu --in logits=logits.npy --in target=target.npy "
@@ -377,12 +378,41 @@ static void test_registry(void **state)
     for (uint32_t i = 0; (loss = wane_loss_at(i)) != NULL; i++) {
         assert_int_equal(command_run(EVAL "--describe %s", loss->name), 0);
         assert_printed(loss->formula);
+        // what is explained is there, and the other way round
+        static const char *const shapes[] = {"[reduced]", "[reduced=groups]", "[reduced=pairs]", "[total=cols]"};
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            char explained[32];
+            snprintf(explained, sizeof explained, "\n  %s is ", shapes[s]);
+            bool used = false;
+            const wane_role_info *role;
+            for (uint32_t r = 0; (role = wane_loss_role_at(loss, r)) != NULL; r++)
+                used = used || (strlen(role->shape) == strlen(shapes[s]) - 2 && strstr(shapes[s], role->shape));
+            if (used != (strstr(command_out, explained) != NULL)) fail_msg("%s: %s", loss->name, shapes[s]);
+        }
         assert_int_equal(command_run(EVAL "%s --describe --json", loss->name), 0);
         json = cJSON_Parse(command_out);
         assert_non_null(json);
         assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "formula")), loss->formula);
         cJSON_Delete(json);
     }
+}
+
+// A compiler that works for seconds is told of, one that does not is not.
+static void test_waiting(void **state)
+{
+    (void)state;
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    int code = command_run("rm -rf .empty; mkdir .empty; POCL_CACHE_DIR=$PWD/.empty " EVAL
+                           "cross_entropy --device opencl --in logits=logits.npy --in target=target.npy --out grad_logits=g.npy");
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    if (code == 3) skip();                  // no such device here
+    assert_int_equal(code, 0);
+    double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
+    if (seconds > 5) assert_said("takes seconds");
+    if (seconds < 1) assert_string_equal(command_err, "");
+    assert_int_equal(command_run(EVAL "cross_entropy --device cpu" PROBLEM), 0);
+    assert_string_equal(command_err, "");
 }
 
 // Each device of this machine gives the same numbers.
@@ -417,7 +447,7 @@ int main(void)
         cmocka_unit_test(test_scalar_input), cmocka_unit_test(test_target_types), cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_accumulate),   cmocka_unit_test(test_data_faults),  cmocka_unit_test(test_empty),
         cmocka_unit_test(test_half_input),   cmocka_unit_test(test_class_axis),   cmocka_unit_test(test_files),
-        cmocka_unit_test(test_plan),         cmocka_unit_test(test_registry),     cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_plan),         cmocka_unit_test(test_registry),     cmocka_unit_test(test_waiting), cmocka_unit_test(test_devices),
         cmocka_unit_test(test_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,8 @@ static void test_usage(void **state)
     fails(2, "cross_entropy --dtype f64" PROBLEM, "only bf16");
     fails(2, "cross_entropy --statistics-mask x" PROBLEM, "--statistics-mask");
     fails(2, "cross_entropy --json" PROBLEM, "--list or --describe");
+    fails(2, "--list foo", "--list takes no loss: --describe foo");
+    fails(2, "--list foo --json", "--list takes no loss");
     fails(2, "cross_entropy --nonsense" PROBLEM, "--help");
 }
 

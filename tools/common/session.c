@@ -2,9 +2,12 @@
 #include "common/session.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *program_name = "wane";
 
@@ -126,4 +129,55 @@ int tool_device(tool_session *session, const char *name, wane_device **out)
     int code = tool_report(session, status, NULL);
     if (status == WANE_ERROR_NO_DEVICE) list_devices(session);
     return code;
+}
+
+// ---- waiting ----
+
+struct tool_wait {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool done;
+    char what[128];
+};
+
+static void *watch(void *argument)
+{
+    tool_wait *wait = argument;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1;
+    int code = 0;
+    pthread_mutex_lock(&wait->lock);
+    while (!wait->done && code == 0) code = pthread_cond_timedwait(&wait->over, &wait->lock, &until);
+    if (!wait->done)
+        fprintf(stderr, "%s: %s, which takes seconds where the driver has not kept them from an earlier time ...\n", program_name,
+                wait->what);
+    pthread_mutex_unlock(&wait->lock);
+    return NULL;
+}
+
+tool_wait *tool_wait_begin(const char *what)
+{
+    tool_wait *wait = calloc(1, sizeof *wait);
+    if (!wait) return NULL;
+    snprintf(wait->what, sizeof wait->what, "%s", what);
+    pthread_mutex_init(&wait->lock, NULL);
+    pthread_cond_init(&wait->over, NULL);
+    if (pthread_create(&wait->thread, NULL, watch, wait) == 0) return wait;
+    free(wait);
+    return NULL;
+}
+
+void tool_wait_end(tool_wait *wait)
+{
+    if (!wait) return;
+    pthread_mutex_lock(&wait->lock);
+    wait->done = true;
+    pthread_cond_signal(&wait->over);
+    pthread_mutex_unlock(&wait->lock);
+    pthread_join(wait->thread, NULL);
+    pthread_cond_destroy(&wait->over);
+    pthread_mutex_destroy(&wait->lock);
+    free(wait);
 }

@@ -41,6 +41,10 @@ int tool_report(tool_session *session, wane_status status, const char *file);
 // Finds a device by the name that the user gave with --device (NULL: none was given). Reports, and lists what there is,
 // if there is none. Returns an exit code.
 int tool_device(tool_session *session, const char *name, wane_device **out);
+// Between the two, work that may have a driver compile kernels: what takes longer than a second is said on standard error.
+typedef struct tool_wait tool_wait;
+tool_wait *tool_wait_begin(const char *what);              // NULL, which tool_wait_end takes too, when memory runs out
+void tool_wait_end(tool_wait *wait);
 // Info with struct_size set; zeros, and "" for texts, where the library cannot say.
 wane_device_info tool_device_info(wane_device *device);
 
