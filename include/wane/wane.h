@@ -158,7 +158,7 @@ typedef enum wane_status {
     WANE_ERROR_UNSUPPORTED = -100,         // a combination that this version does not do; the log says which
     WANE_ERROR_NO_DEVICE = -101,           // no device of that name
     WANE_ERROR_DEVICE_UNUSABLE = -102,     // the device exists but was refused; wane_device_info.reason says why
-    WANE_ERROR_TOO_LARGE = -103,           // does not fit the device's limits in any plan
+    WANE_ERROR_TOO_LARGE = -103,           // does not fit the device's limits, or workspace_limit_bytes, in any plan
 
     WANE_ERROR_HOST_MEMORY = -200,
     WANE_ERROR_DEVICE_MEMORY = -201,
@@ -324,6 +324,8 @@ typedef struct wane_plan wane_plan;
 typedef struct wane_executable wane_executable;
 typedef struct wane_recorder wane_recorder;
 
+// Info: what was passed by or made anew. Debug: the device taken and why, each plan and its choices, what was compiled, in how
+// many ms, and what the cache had.
 typedef enum wane_log_level { WANE_LOG_ERROR = 1, WANE_LOG_WARNING = 2, WANE_LOG_INFO = 3, WANE_LOG_DEBUG = 4 } wane_log_level;
 
 typedef struct wane_log_record {
@@ -542,7 +544,7 @@ typedef struct wane_loss_desc {
 typedef struct wane_plan_info {
     size_t struct_size;
     uint64_t workspace_bytes;              // exact: one byte less is refused, this many suffice
-    uint32_t workspace_align_bytes;
+    uint32_t workspace_align_bytes;        // of the workspace's place: 4 on the CPU, 256 on a GPU
     uint32_t dispatch_count;               // what a recorder's capacity is counted in
     uint32_t statistics_mask;              // WANE_STATISTIC_* bits of the planes that this problem saves or reads
     uint32_t reserved;

@@ -83,6 +83,7 @@ static wane_status check_workspace(const wane_executable *executable, const wane
     if (status) return status;
     uint64_t at = binding->byte_offset, size = workspace->buffer->bytes;
     uint64_t base = workspace->buffer->host ? (uint64_t)(uintptr_t)workspace->buffer->host : 0;
+    // a GPU never sees host memory: wane_run brings its own workspace instead
     uint32_t align = workspace->buffer->host ? 4 : plan->info.workspace_align_bytes;
     if ((base + at) % align)
         return wane_fail(context, WANE_ERROR_ALIGNMENT, "workspace", "byte_offset must be a multiple of %u", align);

@@ -39,6 +39,7 @@ void *wane_cache_load(wane_context *context, const char *key, size_t *bytes)
     size_t whole = cache->load(cache->user, key, NULL, 0);
     if (whole == 0) {
         count(&context->cache_absent);
+        wane_log(context, WANE_LOG_DEBUG, "the cache lacks %s", key);
         return NULL;
     }
     bool fits = whole > sizeof(blob_head) && whole <= (size_t)1 << 30;
@@ -58,6 +59,7 @@ void *wane_cache_load(wane_context *context, const char *key, size_t *bytes)
         return NULL;
     }
     count(&context->cache_used);
+    wane_log(context, WANE_LOG_DEBUG, "the cache has %s, %zu bytes", key, whole);
     *bytes = whole - sizeof head;
     memmove(blob, blob + sizeof head, *bytes);
     return blob;
@@ -75,5 +77,6 @@ void wane_cache_store(wane_context *context, const char *key, const void *data, 
     memcpy(blob + sizeof head, data, bytes);
     cache->store(cache->user, key, blob, sizeof head + bytes);
     count(&context->cache_stored);
+    wane_log(context, WANE_LOG_DEBUG, "the cache gets %s, %zu bytes", key, sizeof head + bytes);
     wane_free(context, blob);
 }

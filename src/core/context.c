@@ -261,7 +261,7 @@ static wane_status by_name(wane_context *context, const char *name, wane_device 
     return unknown(context, name, length);
 }
 
-static wane_status choose(wane_context *context, wane_device **out)
+static wane_status choose(wane_context *context, wane_device **out, const char **why)
 {
     wane_status status = discover_all(context);
     if (status) return status;
@@ -270,10 +270,12 @@ static wane_status choose(wane_context *context, wane_device **out)
         if (!device->is_hardware_gpu) continue;
         if (wane_device_require(device) == WANE_OK) {
             *out = device;
+            *why = "the first usable hardware GPU";
             return WANE_OK;
         }
         wane_log(context, WANE_LOG_INFO, "%s (%s) is not used: %s", device->id, device->name, device->reason);
     }
+    *why = "there is no usable hardware GPU";
     return by_name(context, "cpu", out);
 }
 
@@ -282,15 +284,20 @@ wane_status wane_device_find(wane_context *context, const char *name, wane_devic
     if (!context) return WANE_ERROR_NULL_ARGUMENT;
     if (!out) return wane_fail(context, WANE_ERROR_NULL_ARGUMENT, "out", "must not be NULL");
     *out = NULL;
-    if (!name || !*name) name = wane_environment("WANE_DEVICE");
+    const char *why = "named by the caller";
+    if (!name || !*name) {
+        name = wane_environment("WANE_DEVICE");
+        why = "named by WANE_DEVICE";
+    }
     if (!name) name = "auto";
     wane_device *device = NULL;
     wane_mutex_lock(context->lock);
-    wane_status status = strcmp(name, "auto") == 0 ? choose(context, &device) : by_name(context, name, &device);
+    wane_status status = strcmp(name, "auto") == 0 ? choose(context, &device, &why) : by_name(context, name, &device);
     wane_mutex_unlock(context->lock);
     if (status) return status;
     status = wane_device_require(device);
     if (status) return status;
+    wane_log(context, WANE_LOG_DEBUG, "%s (%s, %s) is taken: %s", device->id, device->name, device->driver, why);
     *out = device;
     return WANE_OK;
 }

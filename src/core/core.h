@@ -271,6 +271,8 @@ const char *wane_fault_name(uint32_t word, bool many);
 // Tells the faults of a call's data to the log. Returns WANE_WARN_DATA.
 wane_status wane_warn_data(wane_context *context, const char *faults);
 void wane_log(wane_context *context, wane_log_level level, const char *format, ...);
+bool wane_logs(const wane_context *context, wane_log_level level);     // whether anybody reads what has this level
+static inline double wane_ms_since(uint64_t start_ns) { return (double)(wane_clock_ns() - start_ns) * 1e-6; }
 // Logs an error and returns it. operand may be NULL.
 wane_status wane_fail(wane_context *context, wane_status status, const char *operand, const char *format, ...);
 wane_status wane_fail_native(wane_context *context, wane_status status, int32_t native, const char *format, ...);

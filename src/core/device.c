@@ -25,6 +25,7 @@ static wane_status refused(wane_device *device)
 static wane_status open_once(wane_device *device, bool test)
 {
     if (device->state < 0) return refused(device);
+    uint64_t start = wane_clock_ns();
     if (device->state == 0) {
         wane_status status = device->backend->device_open(device);
         if (status == WANE_ERROR_HOST_MEMORY) return status;
@@ -50,6 +51,8 @@ static wane_status open_once(wane_device *device, bool test)
         return refused(device);
     }
     device->tested = true;
+    wane_log(device->context, WANE_LOG_DEBUG, "%s passes its self-test, %.1f ms after it was asked for", device->id,
+             wane_ms_since(start));
     return WANE_OK;
 }
 

@@ -20,8 +20,15 @@ static void deliver(wane_context *context, const wane_log_record *record)
         fprintf(stderr, "wane: %s%s%s\n", record->operand ? record->operand : "", record->operand ? ": " : "", record->text);
 }
 
+bool wane_logs(const wane_context *context, wane_log_level level)
+{
+    const char *wanted = wane_environment("WANE_LOG");
+    return (context && context->desc.log && level <= context->desc.log_level) || (wanted && level <= level_of_name(wanted));
+}
+
 void wane_log(wane_context *context, wane_log_level level, const char *format, ...)
 {
+    if (!wane_logs(context, level)) return;
     char text[1024];
     va_list list;
     va_start(list, format);

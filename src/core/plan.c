@@ -104,19 +104,31 @@ static wane_status check_strides(wane_context *context, wane_plan_operand *o)
     return WANE_OK;
 }
 
+// "f32, f16 or bf16"
+static const char *types_text(uint32_t types, char *text, size_t capacity)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (uint32_t dtype = WANE_DTYPE_F32; types >> dtype && used < capacity; dtype++) {
+        if (!(types & 1u << dtype)) continue;
+        const char *between = !used ? "" : types >> dtype > 1 ? ", " : " or ";
+        used += (size_t)snprintf(text + used, capacity - used, "%s%s", between, wane_dtype_name((wane_dtype)dtype));
+    }
+    return text;
+}
+
 static wane_status read_tensor(wane_context *context, const wane_tensor *tensor, wane_plan_operand *o)
 {
     const char *name = o->role->name;
+    char types[64];
     wane_status status = wane_struct_check(context, tensor, sizeof *tensor, sizeof *tensor, name);
     if (status) return status;
     if (tensor->flags & ~(uint32_t)WANE_TENSOR_STRIDED)
         return wane_fail(context, WANE_ERROR_FLAGS, name, "unknown tensor flags 0x%x", (unsigned)tensor->flags);
     if (!wane_dtype_bytes(tensor->dtype) || !(o->role->types & 1u << tensor->dtype))
-        return wane_fail(context, WANE_ERROR_DTYPE, name, "has type %s; it takes%s%s%s%s%s",
+        return wane_fail(context, WANE_ERROR_DTYPE, name, "has type %s; it takes %s: convert it",
                          wane_dtype_name(tensor->dtype) ? wane_dtype_name(tensor->dtype) : "unknown",
-                         o->role->types & 1u << WANE_DTYPE_F32 ? " f32" : "", o->role->types & 1u << WANE_DTYPE_F16 ? " f16 bf16" : "",
-                         o->role->types & 1u << WANE_DTYPE_I32 ? " i32" : "", o->role->types & 1u << WANE_DTYPE_I64 ? " i64" : "",
-                         o->role->types & 1u << WANE_DTYPE_U32 ? " u32" : "");
+                         types_text(o->role->types, types, sizeof types));
     if (tensor->rank > 4)
         return wane_fail(context, WANE_ERROR_RANK, name, "has rank %u; 4 is the most", tensor->rank);
     o->dtype = tensor->dtype;
@@ -366,13 +378,26 @@ static wane_status fill_plan(wane_plan *plan, const wane_loss_desc *desc)
         return wane_fail(plan->context, WANE_ERROR_NO_OUTPUT, "operands", "no output is asked for: add loss, or a gradient");
     plan->info.struct_size = sizeof plan->info;
     plan->info.statistics_mask = plan->statistics_mask;
-    plan->info.workspace_align_bytes = 256;
+    // on a GPU what every device asks of a range's start; the CPU works in words
+    plan->info.workspace_align_bytes = plan->limits.backend == WANE_BACKEND_CPU ? 4 : 256;
     plan->info.minimal_bytes = plan->info.moved_bytes = operand_bytes(plan);
     status = family->plan(plan);
     if (status == WANE_OK) add_scratch(plan);
     plan->info.workspace_bytes = plan->workspace_bytes;
     plan->info.dispatch_count = plan->pass_count;
     return status;
+}
+
+// A plan to whoever reads everything: its size, and what was chosen and why.
+static void tell(const wane_plan *plan)
+{
+    if (!wane_logs(plan->context, WANE_LOG_DEBUG)) return;
+    wane_log(plan->context, WANE_LOG_DEBUG, "plan of %s on %s: %u passes, workspace %llu bytes", plan->loss->name,
+             plan->device ? plan->device->id : "given limits", plan->pass_count, (unsigned long long)plan->workspace_bytes);
+    for (size_t at = 0, length; at < plan->notes_bytes; at += length + 1) {
+        length = (size_t)((char *)memchr(plan->notes + at, '\n', plan->notes_bytes - at) - (plan->notes + at));
+        wane_log(plan->context, WANE_LOG_DEBUG, "plan of %s: %.*s", plan->loss->name, (int)length, plan->notes + at);
+    }
 }
 
 static wane_status create(wane_context *context, wane_device *device, const wane_limits *limits, const wane_loss_desc *desc,
@@ -393,6 +418,7 @@ static wane_status create(wane_context *context, wane_device *device, const wane
         wane_plan_destroy(plan);
         return status;
     }
+    tell(plan);
     *out = plan;
     return WANE_OK;
 }

@@ -18,6 +18,7 @@ wane_status wane_executable_create(const wane_plan *plan, wane_executable **out)
     executable->context = context;
     executable->device = plan->device;
     executable->plan = (wane_plan *)plan;  // immutable but for its count of references
+    uint64_t start = wane_clock_ns();
     status = plan->device->backend->program_create(plan->device, plan, &executable->program);
     if (status) {
         wane_free(context, executable);
@@ -25,6 +26,7 @@ wane_status wane_executable_create(const wane_plan *plan, wane_executable **out)
     }
     wane_plan_retain(executable->plan);
     wane_hold(context, executable->device);
+    wane_log(context, WANE_LOG_DEBUG, "%s is ready on %s after %.1f ms", plan->loss->name, plan->device->id, wane_ms_since(start));
     *out = executable;
     return WANE_OK;
 }

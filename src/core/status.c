@@ -55,7 +55,7 @@ const char *wane_status_text(wane_status status)
     CASE(WANE_ERROR_UNSUPPORTED, "a combination that this version does not do");
     CASE(WANE_ERROR_NO_DEVICE, "no device of that name");
     CASE(WANE_ERROR_DEVICE_UNUSABLE, "the device exists but was refused");
-    CASE(WANE_ERROR_TOO_LARGE, "does not fit the device's limits in any plan");
+    CASE(WANE_ERROR_TOO_LARGE, "does not fit the device's limits, or workspace_limit_bytes, in any plan");
     CASE(WANE_ERROR_HOST_MEMORY, "out of host memory");
     CASE(WANE_ERROR_DEVICE_MEMORY, "out of device memory");
     CASE(WANE_ERROR_BUILD, "a driver refused a kernel");

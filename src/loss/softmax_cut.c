@@ -97,6 +97,18 @@ static int64_t usual_rows(const softmax_problem *p)
     return softmax_clamp(words / softmax_plane_count(p), p->rows / BATCHES_MOST + 1, INT32_MAX);
 }
 
+static wane_status does_not_fit(const wane_plan *plan, uint64_t least, uint64_t allowed)
+{
+    uint64_t window = plan->limits.max_window_bytes - 512;
+    if (least > window)
+        return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "logits",
+                         "the smallest plan needs %llu bytes of workspace, and the device's window has %llu: call with fewer rows",
+                         (unsigned long long)least, (unsigned long long)window);
+    return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
+                     "allows %llu, and the smallest plan needs %llu bytes of workspace", (unsigned long long)allowed,
+                     (unsigned long long)least);
+}
+
 // Rows of a batch and columns of a window.
 wane_status softmax_cut(softmax_problem *p)
 {
@@ -131,7 +143,7 @@ wane_status softmax_cut(softmax_problem *p)
     if (plan->workspace_limit_bytes) words = plan->workspace_limit_bytes / 4;
     words = wane_min_u64(words, (plan->limits.max_window_bytes - 512) / 4);
     words = wane_min_u64(words, UINT32_MAX);   // kernels count them in 32 bits
-    uint64_t parts = (uint64_t)p->rows / SOFTMAX_REDUCE_ROWS + 2, fixed;
+    uint64_t parts = (uint64_t)p->rows / SOFTMAX_REDUCE_ROWS + 2, fixed, least = UINT64_MAX;
     // every batch has a part of its own, so fewer rows a batch cost parts: settle by halving
     int64_t batch = rows;
     for (;; batch = (batch + 1) / 2) {
@@ -140,9 +152,8 @@ wane_status softmax_cut(softmax_problem *p)
         fixed = wane_round_up(SOFTMAX_SCALARS + parts * SOFTMAX_PART_WORDS, 64);
         uint64_t need = fixed + (uint64_t)batch * softmax_plane_count(p);
         if (need <= words) break;
-        if (batch == 1)
-            return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
-                             "the smallest plan needs %llu bytes of workspace", (unsigned long long)need * 4);
+        least = wane_min_u64(least, need);
+        if (batch == 1) return does_not_fit(plan, 4 * least, plan->workspace_limit_bytes ? plan->workspace_limit_bytes : 4 * words);
     }
     p->batch_rows = batch;
     p->parts = (uint32_t)parts;

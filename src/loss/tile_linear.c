@@ -363,7 +363,8 @@ static wane_status plan_linear(wane_plan *plan)
     uint64_t passes = passes_of(&l);
     if (passes > PASSES_MOST)
         return wane_fail(plan->context, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes",
-                         "would cut the problem into %llu passes: raise it", (unsigned long long)passes);
+                         "is %llu, which cuts the problem into %llu passes, and %u are the most: raise it",
+                         (unsigned long long)plan->workspace_limit_bytes, (unsigned long long)passes, (unsigned)PASSES_MOST);
     fill_record(&l);
     bool good = note(&l) && softmax_add_batches(p, add_batch) && (p->rows || add_zeros(&l));
     if (!good) return l.status ? l.status : wane_no_memory(plan->context);

@@ -165,6 +165,40 @@ static void test_log_levels(void **state)
     }
 }
 
+typedef struct said { char text[4096]; } said;
+
+static void keep_debug(void *user, const wane_log_record *record)
+{
+    said *s = user;
+    size_t used = strlen(s->text);
+    if (record->level == WANE_LOG_DEBUG) snprintf(s->text + used, sizeof s->text - used, "%s\n", record->text);
+}
+
+// What was taken, planned and prepared is told at the level debug.
+static void test_log_debug(void **state)
+{
+    (void)state;
+    said s = {{0}};
+    wane_context_desc desc = {.struct_size = sizeof desc, .log = keep_debug, .log_user = &s, .log_level = WANE_LOG_DEBUG,
+                              .backends = WANE_BACKEND_CPU};
+    wane_context *context = NULL;
+    wane_device *device = NULL;
+    assert_int_equal(wane_context_create(&desc, &context), WANE_OK);
+    assert_int_equal(wane_device_find(context, NULL, &device), WANE_OK);
+    assert_non_null(strstr(s.text, ") is taken: there is no usable hardware GPU\n"));
+    assert_int_equal(wane_device_find(context, "cpu:generic", &device), WANE_OK);
+    assert_non_null(strstr(s.text, "cpu:generic ("));
+    assert_non_null(strstr(s.text, ") is taken: named by the caller\n"));
+    test_problem p;
+    test_problem_begin(&p, context, WANE_LOSS_CROSS_ENTROPY, 3, 5);
+    test_problem_add_inputs(&p, false);
+    test_problem_add(&p, WANE_ROLE_LOSS);
+    wane_executable_destroy(test_executable(device, &p, NULL));
+    assert_non_null(strstr(s.text, "plan of cross_entropy on cpu:generic: "));
+    assert_non_null(strstr(s.text, "cross_entropy is ready on cpu:generic after "));
+    wane_context_destroy(context);
+}
+
 // ---- devices ----
 
 static void test_device_list(void **state)
@@ -480,7 +514,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_defaults), cmocka_unit_test(test_create_refuses),
         cmocka_unit_test(test_create_struct_size), cmocka_unit_test(test_create_many),
-        cmocka_unit_test(test_log_levels), cmocka_unit_test(test_wrong_order),
+        cmocka_unit_test(test_log_levels), cmocka_unit_test(test_log_debug), cmocka_unit_test(test_wrong_order),
         TEST(test_device_list), TEST(test_device_names), TEST(test_device_environment),
         cmocka_unit_test(test_backend_mask), TEST(test_device_info), TEST(test_buffer_create),
         TEST(test_buffer_transfers),

@@ -223,6 +223,15 @@ static void test_workspace_limit(void **state)
     test_problem *p = whole(f);
     p->desc.workspace_limit_bytes = 4;
     refused(f, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes", "four bytes of workspace");
+    // the bytes that the text asks for are enough, and four less are not
+    unsigned long long allows = 0, needs = 0;
+    assert_int_equal(sscanf(f->log.text, "allows %llu, and the smallest plan needs %llu bytes of workspace", &allows, &needs), 2);
+    assert_int_equal(allows, 4);
+    p->desc.workspace_limit_bytes = needs;
+    accepted(f, "the bytes that were asked for");
+    p->desc.workspace_limit_bytes = needs - 4;
+    refused(f, WANE_ERROR_TOO_LARGE, "workspace_limit_bytes", "a word less");
+    assert_non_null(strstr(wane_status_text(WANE_ERROR_TOO_LARGE), "workspace_limit_bytes"));
     // every limit that is enough is kept to
     int good = 0;
     for (uint64_t limit = 64; limit < 100000; limit += limit / 3) {
@@ -332,7 +341,7 @@ static void test_info(void **state)
     expect_error(&f->log, WANE_ERROR_STRUCT, "wane_plan_info", wane_plan_get_info(plan, &info));
     info.struct_size = sizeof info;
     assert_int_equal(wane_plan_get_info(plan, &info), WANE_OK);
-    assert_true(info.workspace_bytes > 0 && info.workspace_align_bytes >= 4 && info.dispatch_count > 0);
+    assert_true(info.workspace_bytes > 0 && info.workspace_align_bytes == 4 && info.dispatch_count > 0);
     assert_int_equal(info.statistics_mask, 15);
     uint64_t matrix = ROWS * COLS * 4;
     // logits, gradient; target i64, argmax i64; weight; five row vectors in f32 and two more; planes; scalars

@@ -104,6 +104,10 @@ static void test_types(void **state)
         REFUSED(WANE_ERROR_DTYPE, cases[i].name);
     }
     begin();
+    tensor(LABELS)->dtype = WANE_DTYPE_I64;
+    REFUSED(WANE_ERROR_DTYPE, "labels");
+    assert_string_equal(log_.text, "has type i64; it takes f32 or i32: convert it");
+    begin();
     tensor(SCORES)->dtype = WANE_DTYPE_BF16;
     assert_int_equal(plan(), WANE_OK);      // the gradient may be f32
     begin_given(WANE_LOSS_MARGIN_RANKING);

@@ -155,6 +155,7 @@ static wane_status from_source(wane_device *device, opencl_variant *variant, con
         variant->program = NULL;
         return opencl_check(device, code, "clCreateProgramWithSource", WANE_ERROR_DRIVER);
     }
+    uint64_t start = wane_clock_ns();
     code = cl->BuildProgram(variant->program, 1, &native->id, options, NULL, NULL);
     wane_status status = WANE_OK;
     if (code == CL_OUT_OF_HOST_MEMORY || code == CL_DEVICE_NOT_AVAILABLE)
@@ -164,6 +165,8 @@ static wane_status from_source(wane_device *device, opencl_variant *variant, con
     if (status == WANE_OK) {
         *lanes = probe(device, variant, &code);
         status = opencl_check(device, code, "clCreateKernel", WANE_ERROR_BUILD);
+        wane_log(device->context, WANE_LOG_DEBUG, "%s: %s compiled in %.1f ms", device->id, wane_kernels[variant->kernel].name,
+                 wane_ms_since(start));
     }
     if (status) drop(cl, variant);
     return status;

@@ -101,9 +101,14 @@ static wane_status compile(wane_device *device, const wane_pass *pass, VkPipelin
         .layout = d->pipeline_layout,
         .basePipelineIndex = -1};
     *out = VK_NULL_HANDLE;
+    uint64_t start = wane_clock_ns();
     result = d->vk.CreateComputePipelines(d->device, d->cache, 1, &info, NULL, out);
     d->vk.DestroyShaderModule(d->device, module, NULL);
-    if (result == VK_SUCCESS && *out) return WANE_OK;
+    if (result == VK_SUCCESS && *out) {
+        wane_log(device->context, WANE_LOG_DEBUG, "%s: a pipeline of %s took %.1f ms", device->id, kernel->name,
+                 wane_ms_since(start));
+        return WANE_OK;
+    }
     // some drivers report success and leave a null pipeline, and crash when it is bound
     if (*out) d->vk.DestroyPipeline(d->device, *out, NULL);
     *out = VK_NULL_HANDLE;
