@@ -49,7 +49,9 @@ static wane_status discover(wane_context *context, void **state)
     // the floor of GPUs, so that plans are theirs
     const wane_limits floor = {.struct_size = sizeof floor, .backend = WANE_BACKEND_CPU, .max_lanes = 128, .shared_bytes = 16384,
                                .max_window_bytes = 1u << 27, .max_buffer_bytes = 1u << 30, .offset_align_bytes = 256,
-                               .max_groups = 65535, .max_dispatch_elems = 1u << 26};
+                               .max_groups = 65535, .max_dispatch_elems = 1u << 26,
+                               // heads of both kinds: without memory for logits below that dim
+                               .linear_chunk_dim = 12};
     device->limits = floor;
     return WANE_OK;
 }
