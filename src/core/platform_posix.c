@@ -78,6 +78,10 @@ uint64_t wane_cpu_core_cache_bytes(void)
     return second > 0 ? (uint64_t)second : (uint64_t)256 << 10;
 }
 
+// What a processor of this process may count as its own: a virtual machine of 2 processors is told of a whole socket's
+// 480 MiB, which it shares with its neighbours.
+enum { CACHE_BYTES_EACH_MOST = 16 << 20 };
+
 uint64_t wane_cpu_cache_bytes(void)
 {
     long last = 0;
@@ -85,7 +89,9 @@ uint64_t wane_cpu_cache_bytes(void)
     last = sysconf(_SC_LEVEL3_CACHE_SIZE);
     if (last <= 0) last = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
-    return last > 0 ? (uint64_t)last : (uint64_t)8 << 20;
+    uint64_t most = (uint64_t)wane_cpu_count() * CACHE_BYTES_EACH_MOST;
+    if (last <= 0) return (uint64_t)8 << 20;
+    return (uint64_t)last < most ? (uint64_t)last : most;
 }
 
 uint64_t wane_clock_ns(void)
