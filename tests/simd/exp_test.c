@@ -74,6 +74,11 @@ static int judge_from(void)
             if (error > (far ? 6 : 3))
                 return printf("from %.9g, exp(%.9g) is %.9g and not %.9g\n", (double)refs[r], (double)x, (double)out[0], exact), 0;
         }
+        const float below[] = {nextafterf(least[0], -INFINITY), refs[r] - 1e4f, -1e30f, -3.4028235e38f, -INFINITY};
+        for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
+            v_store(out, v_exp_from(v_all(below[i]), from));
+            if (out[0] != 0) return printf("from %.9g, exp(%.9g) is not 0\n", (double)refs[r], (double)below[i]), 0;
+        }
         v_store(out, v_exp_from(v_all((float)NAN), from));
         if (out[0] == out[0]) return printf("NaN is lost\n"), 0;
     }

@@ -8,8 +8,8 @@ typedef struct hand_keep {
     float *e;
     uint cols;                             // whole pairs of vectors; the target's is not kept
     uint count;                            // of segments; 0: nothing is kept
-    // From column `first` on they are those of x - ref, over `unit`; what is taken for 0 is `least`.
-    struct { uint first; float ref, unit, least; bool from_ref; } segments[HAND_SEGMENTS];
+    // From column `first` on they are those of x - ref, over `unit`.
+    struct { uint first; float ref, unit; bool from_ref; } segments[HAND_SEGMENTS];
 } hand_keep;
 
 #if HAND_WRITES
@@ -31,7 +31,7 @@ typedef struct hand_out {
 // Columns whose kept exponentials are against one reference, whole pairs of vectors.
 typedef struct kept_run {
     uint end;                              // they end before it; what begins there has to be looked up
-    float factor, least;                   // gradient: (e - least) factor
+    float factor;                          // of the gradient
 } kept_run;
 
 // The segment that column `at` belongs to, and what its exponentials are to be multiplied with.
@@ -53,13 +53,12 @@ static kept_run find_run(const hand_out *o, uint first)
 {
     const hand_keep *keep = o->keep;
     uint at = first - o->keep_begin, stop = keep->cols, own = own_pair(o);
-    kept_run run = {first, 0.0f, 0.0f};
+    kept_run run = {first, 0.0f};
     if (at < own) stop = own;
     else if (at < own + HAND_PAIR) return run;
     uint i = segment_of(o, at, &run.factor);
     if (i + 1 < keep->count) stop = K_MIN(stop, keep->segments[i + 1].first);
     if (stop > at) run.end = first + (stop - at) / HAND_PAIR * HAND_PAIR;
-    run.least = keep->segments[i].least;
     return run;
 }
 
@@ -68,7 +67,7 @@ static kept_run find_run(const hand_out *o, uint first)
 typedef struct kept_pen {
     const float *e, *weight;               // of the next pair
     char *g;
-    vec p, less, w;
+    vec p, w;
     vecpair held;
     pair_shift by;
     bool shifted, stream, add, quick;      // add: f32 alone; quick: what is denormal is nothing beside the row's largest
@@ -79,8 +78,8 @@ VFN vecpair pen_round(const kept_pen *pen, vec a, vec b)
     return pen->quick ? v_to_pair_quick(a, b) : v_to_pair(a, b);
 }
 
-// The gradient of a pair, but for the target. Halves without class weights have `less` in w.
-VFN void pen_pair(kept_pen *pen, uint type, vec *a, vec *b)
+// The gradient of a pair, but for the target.
+VFN void pen_pair(kept_pen *pen, vec *a, vec *b)
 {
     vec wa = pen->w, wb = pen->w;
     *a = v_load(pen->e);
@@ -91,10 +90,6 @@ VFN void pen_pair(kept_pen *pen, uint type, vec *a, vec *b)
         wb = v_mul(wb, v_load(pen->weight + V_LANES));
         pen->weight += HAND_PAIR;
     }
-    if (type == TYPE_F32 || pen->weight) {
-        *a = v_sub(*a, pen->less);
-        *b = v_sub(*b, pen->less);
-    }
     *a = v_fma(*a, pen->p, wa);
     *b = v_fma(*b, pen->p, wb);
 }
@@ -104,17 +99,14 @@ VFN kept_pen pen_at(const hand_out *o, const kept_run *run, uint first, uint typ
     const uint at = first - o->begin, shift = type == TYPE_BF16 ? (first - o->keep_begin) % HAND_PAIR : 0;
     kept_pen pen = {.e = o->keep->e + (first - o->keep_begin - shift), .g = o->g + at * col_bytes(type), .stream = o->stream, .add = o->add};
     pen.p = v_all(run->factor);
-    pen.less = v_all(run->least);
     pen.w = v_all(o->c.w);
     pen.weight = o->weight && o->c.w != 0.0f ? o->weight + at : NULL;
-    // a half rounds away what is left of the product
-    if (type != TYPE_F32 && !pen.weight) pen.w = v_all(o->c.w - run->least * run->factor);
     pen.quick = V_QUICK_PAIR && (run->factor > 0x1p-60f || run->factor < -0x1p-60f);
     pen.shifted = shift != 0;
     if (pen.shifted) {
         vec a, b;
         pen.by = v_shift_of(shift);
-        pen_pair(&pen, type, &a, &b);
+        pen_pair(&pen, &a, &b);
         pen.held = pen_round(&pen, a, b);
     }
     return pen;
@@ -123,7 +115,7 @@ VFN kept_pen pen_at(const hand_out *o, const kept_run *run, uint first, uint typ
 VFN void pen_write(kept_pen *pen, uint type)
 {
     vec a, b;
-    pen_pair(pen, type, &a, &b);
+    pen_pair(pen, &a, &b);
     if (type == TYPE_F32 && pen->add) {
         a = v_add(a, v_load(pen->g));
         b = v_add(b, v_load(pen->g + V_LANES * sizeof(float)));

@@ -19,7 +19,6 @@ typedef struct hand_row {
     bool from_ref;                         // v_exp_from serves, for this reference;
     vec_from from;                         // exponentials are then those of x - ref, over `unit`
     double unit;
-    float least;                           // what an exponential of -inf comes out as
     hand_sums s;
 } hand_row;
 
@@ -36,8 +35,7 @@ static void keep_segment(hand_row *r, uint first)
     keep->segments[keep->count].first = first - r->begin;
     keep->segments[keep->count].ref = r->ref;
     keep->segments[keep->count].from_ref = r->from_ref;
-    keep->segments[keep->count].unit = (float)r->unit;
-    keep->segments[keep->count++].least = r->least;
+    keep->segments[keep->count++].unit = (float)r->unit;
 }
 
 // e^d for |d| <= 0.35, to 1e-12.
@@ -61,9 +59,6 @@ static void use_reference(hand_row *r, float ref)
     if (r->from_ref) {
         r->from = v_from(ref);
         r->unit = exp_small(r->from.at - (double)ref);
-        r->least = v_top(v_exp_from(r->from.least, r->from));
-    } else {
-        r->least = v_top(v_exp_near(r->k.least, r->k));
     }
 }
 
@@ -176,9 +171,7 @@ typedef struct block_sums { vec top, sum, sum_d, sum_ex, sum_w; } block_sums;
 
 VFN void block_add(block_sums *s, vec x, vec ref, vec_exp k, vec_from from, int what, const float *weight, float *keep)
 {
-    vec d = v_sub(x, ref), near = v_max(k.least, d), e;
-    if ((what & BLOCK_FROM) != 0) e = v_exp_from(v_max(from.least, x), from);
-    else e = v_exp_near(near, k);
+    vec d = v_sub(x, ref), e = (what & BLOCK_FROM) != 0 ? v_exp_from(x, from) : v_exp(d, k);
     v_store(keep, e);
     s->top = v_max(s->top, x);
     s->sum = v_add(s->sum, e);
@@ -189,12 +182,11 @@ VFN void block_add(block_sums *s, vec x, vec ref, vec_exp k, vec_from from, int 
     } else if ((what & BLOCK_SUMS) != 0) {
         s->sum_d = v_add(s->sum_d, d);
     }
-    if ((what & BLOCK_ENTROPY) != 0) s->sum_ex = v_fma(e, near, s->sum_ex);
+    if ((what & BLOCK_ENTROPY) != 0) s->sum_ex = v_fma(e, v_max(k.least, d), s->sum_ex);
 }
 
 // Whole pairs of vectors without the target, if r->ref suits them; otherwise false, with nothing added, and their maximum.
-// A sum tells NaN and +inf; where -inf has to be told too, so does the sum of d. Elsewhere an exponential below 2^-126, of
-// -inf too, is taken for 2^-126.
+// A sum tells NaN and +inf; where -inf has to be told too, so does the sum of d.
 VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, float *found)
 {
     const char *x = r->x + (size_t)(first - r->begin) * col_bytes(type);

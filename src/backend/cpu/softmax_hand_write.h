@@ -18,20 +18,11 @@ VFN vec grad_of(const hand_out *o, vec x, const float *weight, uint count, vec t
 #if HAND_ROWS
 // The gradient of columns of one segment, to the bit what it is from kept exponentials: where a row's lines begin may decide
 // which columns are made from them, and nothing else.
-VFN vec grad_again(const hand_out *o, uint i, float factor, vec x, const float *weight, uint count, uint type)
+VFN vec grad_again(const hand_out *o, uint i, float factor, vec x, const float *weight, uint count)
 {
-    float ref = o->keep->segments[i].ref, least = o->keep->segments[i].least;
-    vec e, w = v_all(o->c.w);
-    if (o->keep->segments[i].from_ref) {
-        vec_from from = v_from(ref);
-        e = v_exp_from(v_max(from.least, x), from);
-    } else {
-        e = v_exp_near(v_max(o->k.least, v_sub(x, v_all(ref))), o->k);
-    }
-    bool weighted = weight && o->c.w != 0.0f;
-    if (weighted) w = v_mul(w, count >= V_LANES ? v_load(weight) : v_load_part(weight, count, 0));
-    if (type == TYPE_F32 || weighted) e = v_sub(e, v_all(least));
-    else w = v_all(o->c.w - least * factor);
+    float ref = o->keep->segments[i].ref;
+    vec e = o->keep->segments[i].from_ref ? v_exp_from(x, v_from(ref)) : v_exp(v_sub(x, v_all(ref)), o->k), w = v_all(o->c.w);
+    if (weight && o->c.w != 0.0f) w = v_mul(w, count >= V_LANES ? v_load(weight) : v_load_part(weight, count, 0));
     return v_fma(e, v_all(factor), w);
 }
 
@@ -61,11 +52,11 @@ VFN void write_few(const hand_out *o, uint first, uint count, uint from, uint to
         uint column = first - o->keep_begin, i = segment_of(o, column, &factor);
         vec all = col_load_part(x, count, from);
         const float *weight = o->weight ? o->weight + at : NULL;
-        vec kept = grad_again(o, i, factor, all, weight, count, to);
+        vec kept = grad_again(o, i, factor, all, weight, count);
         while (++i < o->keep->count && o->keep->segments[i].first < column + count) {
             vecmask before = v_first(o->keep->segments[i].first - column);
             segment_of(o, o->keep->segments[i].first, &factor);
-            kept = v_select(before, kept, grad_again(o, i, factor, all, weight, count, to));
+            kept = v_select(before, kept, grad_again(o, i, factor, all, weight, count));
         }
         y = kept_lanes(o, column, kept, y);
     }
@@ -138,7 +129,7 @@ static void trail_begin(hand_trail *trail, const hand_out *o, uint end)
     trail->o = *o;
     trail->keep = *o->keep;
     trail->o.keep = &trail->keep;
-    trail->run = (kept_run){0, 0.0f, 0.0f};
+    trail->run = (kept_run){0, 0.0f};
     trail->end = end;
     trail->next = o->begin + hand_head(o->g, o->types & 15u, o->stream, end - o->begin);
     hand_out near = trail->o;
@@ -241,7 +232,7 @@ static void hand_write(k_context *restrict k_, uint row, uint begin, uint end, u
     if (c.mode == ROW_ZERO && !o.add) fill_row(&o, end, 0.0f);
     if (c.mode != ROW_NORMAL) return;
 #if HAND_ROWS
-    kept_run run = {0, 0.0f, 0.0f};
+    kept_run run = {0, 0.0f};
     if (o.keep && k_->trail) trail_begin(k_->trail, &o, end);
     else if (o.keep) write_kept(&o, &run, begin, end);
     else write_row(&o, end);

@@ -11,7 +11,7 @@
 //   v_to_pair_quick     the same by an instruction of AVX512_BF16, which takes denormals for 0, if V_QUICK_PAIR
 //   v_both_halves       a vector's halves and the next one's, in their order: one store past the caches, not two
 //   v_shift_pair        columns `count`.. of two pairs that lie behind each other, count < 2 V_LANES: v_shift_of(count)
-//   v_exp, v_exp_near, v_exp_from   see below
+//   v_exp, v_exp_from   see below
 #ifndef WANE_BACKEND_CPU_VECTOR_H
 #define WANE_BACKEND_CPU_VECTOR_H
 
@@ -351,7 +351,7 @@ VFN vecpair v_to_pair_quick(vec even, vec odd) { return v_to_pair(even, odd); }
 
 // e^(d k) for a factor k known beforehand: 2^(d k log2 e) with k log2 e in two parts. 0 where d is below `low`, which is
 // where the result would be under 2^-126; NaN where d is NaN; anything where the result would pass f32's range.
-// With k = 1, 2 ulp (tests/simd/exp_test.c goes through all f32). v_exp_near is for least <= d alone, or NaN.
+// With k = 1, 2 ulp (tests/simd/exp_test.c goes through all f32).
 typedef struct vec_exp {
     vec high, low_part, least;
 } vec_exp;
@@ -365,8 +365,8 @@ VFN vec_exp v_exp_of(float factor)
 
 // e^(x - about ref), for logits x: 2^n e^f with n the nearest multiple of V_FROM_STEP to x log2 e and f = x - n ln 2, so that
 // no difference from a reference has to be made first, and one multiply-add makes f: ln 2 as f32 is off by 3e-9 of itself.
-// |ref| < V_FROM_MOST. Its results are e^(x - at). For x at `least` or above, or NaN, and anything where x is above ref by so
-// much that the result would pass f32's range; 3 ulp from ref - 30 on, 6 below (tests/simd/exp_test.c).
+// |ref| < V_FROM_MOST. Its results are e^(x - at), 0 where x is below `least`, NaN where x is, and anything where x is above
+// ref by so much that the result would pass f32's range; 3 ulp from ref - 30 on, 6 below (tests/simd/exp_test.c).
 typedef struct vec_from {
     vec base, least;
     double at;
@@ -376,8 +376,8 @@ typedef struct vec_from {
 #if V_LANES == 16
 // 2^(i / 32) from a table in two registers, 2^f with |f| <= 1/64 of degree 2: the multipliers are what an exponential
 // waits for on Zen 5, and 2^n is then an addition of integers. The table's words lack i << 18, which the shift brings.
-// From a sum with `magic` and from 2^f - 1.
-VFN vec v_power(vec sum, vec q)
+// From a sum with `magic` and from 2^f - 1; 0 where not `live`.
+VFN vec v_power(vecmask live, vec sum, vec q)
 {
     const __m512i low = _mm512_setr_epi32(0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
         0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6);
@@ -386,29 +386,36 @@ VFN vec v_power(vec sum, vec q)
     __m512i word = _mm512_castps_si512(sum);
     word = _mm512_add_epi32(_mm512_permutex2var_epi32(low, word, high), _mm512_slli_epi32(word, 18));
     vec t = _mm512_castsi512_ps(word);
-    return v_fma(q, t, t);
+    return _mm512_maskz_fmadd_ps(live, q, t, t);
 }
 #define V_MAGIC 393216.0f                  // 1.5 2^18: a sum with it is a multiple of 1/32, counted in its low bits
-VFN vec v_exp_near(vec d, vec_exp k)
+VFN vec v_exp(vec d, vec_exp k)
 {
+    vecmask live = _mm512_cmp_ps_mask(d, k.least, _CMP_NLT_UQ);
     vec sum = v_fma(d, k.high, v_all(V_MAGIC));
     vec n = v_sub(sum, v_all(V_MAGIC));
     vec f = v_fma(d, k.low_part, _mm512_fmsub_ps(d, k.high, n));
-    return v_power(sum, v_mul(v_fma(f, v_all(0.240226507f), v_all(0.693157346f)), f));
+    return v_power(live, sum, v_mul(v_fma(f, v_all(0.240226507f), v_all(0.693157346f)), f));
 }
 #define V_FROM_STEP 0.03125
 VFN vec v_exp_from(vec x, vec_from from)
 {
+    vecmask live = _mm512_cmp_ps_mask(x, from.least, _CMP_NLT_UQ);
     vec sum = v_fma(x, v_all(1.44269504f), from.base);
     vec f = _mm512_fnmadd_ps(v_sub(sum, from.base), v_all(0.693147182f), x);
-    return v_power(sum, v_mul(v_fma(f, v_all(0.5f), v_all(1.00001466f)), f));
-}
-VFN vec v_exp(vec d, vec_exp k)
-{
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, k.least, _CMP_NLT_UQ), v_exp_near(d, k));
+    return v_power(live, sum, v_mul(v_fma(f, v_all(0.5f), v_all(1.00001466f)), f));
 }
 #else
-VFN vec v_exp_near(vec d, vec_exp k)
+// y, but 0 where x is below `least`.
+VFN vec v_unless_below(vec y, vec x, vec least)
+{
+#if V_LANES == 8
+    return _mm256_and_ps(y, _mm256_cmp_ps(x, least, _CMP_NLT_UQ));
+#else
+    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(y), vcltq_f32(x, least)));
+#endif
+}
+VFN vec v_exp(vec d, vec_exp k)
 {
 #if V_LANES == 8
     vec n = _mm256_round_ps(v_mul(d, k.high), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -426,11 +433,12 @@ VFN vec v_exp_near(vec d, vec_exp k)
 #if V_LANES == 8
     __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
     // a NaN comes through as one: its n converts to INT_MIN, whose shift is 0
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shift));
+    p = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shift));
 #else
     uint32x4_t shift = vreinterpretq_u32_s32(vshlq_n_s32(vcvtq_s32_f32(n), 23));
-    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), shift));
+    p = vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), shift));
 #endif
+    return v_unless_below(p, d, k.least);
 }
 #define V_FROM_STEP 1.0
 #define V_MAGIC 12582912.0f                // 1.5 2^23: a sum with it is a whole number, counted in its low bits
@@ -449,19 +457,11 @@ VFN vec v_exp_from(vec x, vec_from from)
     p = v_fma(f, p, v_all(1.0f));
     p = v_fma(f, p, v_all(1.0f));
 #if V_LANES == 8
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(sum), 23)));
+    p = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(sum), 23)));
 #else
-    return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(sum), 23)));
+    p = vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(sum), 23)));
 #endif
-}
-VFN vec v_exp(vec d, vec_exp k)
-{
-    vec y = v_exp_near(d, k);
-#if V_LANES == 8
-    return _mm256_and_ps(y, _mm256_cmp_ps(d, k.least, _CMP_NLT_UQ));
-#else
-    return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(y), vcltq_f32(d, k.least)));
-#endif
+    return v_unless_below(p, x, from.least);
 }
 #endif
 
