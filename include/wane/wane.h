@@ -665,7 +665,8 @@ typedef struct wane_args {
 // had faults. Errors: those of arguments (before anything is written), HOST_MEMORY, DEVICE_MEMORY, SUBMIT, DEVICE_LOST.
 WANE_API wane_status wane_run(wane_executable *executable, wane_recorder *recorder, const wane_args *args);
 
-// The CPU's record: works at once, in the caller's memory and workspace, without any heap call.
+// The CPU's record: works at once, in the caller's memory and workspace, without any heap call. Kernels round to the nearest
+// and keep small numbers, whatever mode the calling thread is in (rounding, flush to zero, traps), and leave it as it was.
 // Errors: those of arguments, and MISMATCH for an executable of another backend.
 WANE_API wane_status wane_run_cpu(wane_executable *executable, const wane_args *args);
 

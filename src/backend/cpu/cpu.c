@@ -1,4 +1,5 @@
 // cpu.c - the CPU as a backend: plain memory, kernels in C for each instruction set, ranges of items over threads.
+#include "backend/cpu/float_mode.h"
 #include "backend/cpu/sets.h"
 #include "backend/cpu/threads.h"
 #include "backend/cpu/override.h"
@@ -183,9 +184,11 @@ static void run_part(const range_job *job, uint32_t task, uint32_t part)
 static void run_task(void *argument, uint32_t index)
 {
     range_job *job = argument;
+    uint64_t mode = wane_float_mode_enter();
     if (job->tasks == job->parts) run_part(job, index, index);
     else
         for (uint32_t part; (part = atomic_fetch_add(&job->taken, 1)) < job->parts;) run_part(job, index, part);
+    wane_float_mode_leave(mode);
 }
 
 // ---- scratch: what a kernel keeps in a core's second cache from one look at a row to the next ----
