@@ -73,6 +73,10 @@
 // -inf: loss +inf, gradient 0, lse -inf, entropy 0, argmax 0. Target -inf: loss +inf, gradient p_j - [j = y]
 // (cross_entropy); other losses take the limit. A -inf logit is a class left out, also under softcap. Some -inf with
 // smoothing and a weight that is not 0: loss +inf.
+// Weights that are NaN or infinite make their rows NaN, and count, as such a logit does: a row_weight its row, a class weight
+// the rows whose target it is, and with label smoothing or probabilities every row. A row that is ignored or whose target
+// is bad stays 0; the denominator of mean leaves such a class weight out. An upstream or upstream_lse that is NaN or
+// infinite is the caller's and counts nowhere: the gradients of the rows that it multiplies are NaN, values are as ever.
 //
 // Structs begin with struct_size: set it to sizeof the struct. Zero means default for handles, flags and sizes. A
 // struct from a newer header works with an older library if what that library does not know is zero. In an array of
@@ -221,7 +225,8 @@ typedef enum wane_loss {
 //        lse [rows]; entropy [rows]; argmax i32 or i64 [rows], ties to the lowest column; accuracy [1], argmax = target
 //        over valid rows, 0 if there are none; valid_count i64 [1];
 //        grad_logits [rows, cols], of the logits' type or f32; grad_teacher_logits likewise;
-//        status u32 [8]: bad targets, rows with NaN or +inf, rows of -inf, five reserved for other families
+//        status u32 [8]: bad targets, rows with NaN or +inf or a weight that is either or -inf, rows of -inf, five reserved
+//        for other families
 // Roles of linear heads: input, linear_weight, linear_bias in place of logits; grad_input, grad_linear_weight,
 // grad_linear_bias in place of grad_logits; the others are those of the softmax family.
 // Roles of contrastive losses: a, b f32, f16 or bf16; labels i32 or i64 [rows]; scale, bias f32 [1]; upstream; loss, row_loss;

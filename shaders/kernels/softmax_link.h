@@ -98,7 +98,7 @@ K_FN row_coefs link_whole(K_CTX uint row, row_stats s)
     float scale = K_P(inverse_temperature) / s.sum;
     float p = k_clamp((2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
-    c.mode = ROW_NORMAL;
+    c.mode = row_mode(K_PASS row);
     c.top = s.top;
     c.p = k_clamp((p + (term.slope * g) * below) * scale);
     c.target = 0.0f;
@@ -110,6 +110,8 @@ K_FN row_coefs link_whole(K_CTX uint row, row_stats s)
 K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
 {
     if ((K_C(options) & OPTION_NO_TARGET) != 0u) return link_whole(K_PASS row, s);
+    // one of the class weights that smoothing sums over the columns is NaN or infinite
+    if (K_P(smoothing_each) != 0.0f && (K_BITS(s.sum_w) & 0x7fffffffu) >= K_WORD_INF) s.flags |= FLAG_NAN;
     bool empty = (s.flags & FLAG_OTHER) == 0u;
     bool target_out = (s.flags & FLAG_TARGET_MINUS_INF) != 0u;
     if ((s.flags & (FLAG_IGNORED | FLAG_BAD | FLAG_NAN | FLAG_PLUS_INF)) != 0u || (empty && target_out))
@@ -160,7 +162,7 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     float np = k_clamp((first * g) * term.slope + (each * weight) * g);
     float p = k_clamp((each * s.sum_w) * g + (2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
-    c.mode = ROW_NORMAL;
+    c.mode = row_mode(K_PASS row);
     c.top = s.top;
     c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, k_clamp(np + p) / s.sum) * it);
     c.target = k_clamp((scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it);

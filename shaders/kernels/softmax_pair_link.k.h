@@ -42,6 +42,9 @@ K_FN void store_coefs(K_CTX uint planes, uint row, uint mode, float p, float alp
         found |= K_LD(work, plane_at(K_PASS SOFTMAX_PLANES + i * SLICE_PLANES + SLICE_FLAGS, row));
     uint flags = K_LD(work, plane_at(K_PASS PLANE_FLAGS, row)) | (swept & ~FLAG_MINUS_INF) | found
         | (second_swept & (FLAG_NAN | FLAG_PLUS_INF));
+    float total = sum_slices(K_PASS SLICE_WEIGHTS, row);
+    // a weight that is NaN or infinite
+    if ((K_BITS(total) & 0x7fffffffu) >= K_WORD_INF) flags |= FLAG_NAN;
     bool empty = (swept & FLAG_OTHER) == 0u;
     bool nothing = empty || (second_swept & FLAG_OTHER) == 0u;
     bool poisoned = (flags & (FLAG_NAN | FLAG_PLUS_INF)) != 0u;
@@ -54,7 +57,6 @@ K_FN void store_coefs(K_CTX uint planes, uint row, uint mode, float p, float alp
     float wide = plane_float(K_PASS PLANE_MAX, row) * K_P(inverse_temperature) + log_sum;
     float lse = k_clamp(wide);
     uint lse_word = wide > 3.4028235e38f ? K_WORD_INF : wide < -3.4028235e38f ? K_WORD_MINUS_INF : K_BITS(wide);
-    float total = sum_slices(K_PASS SLICE_WEIGHTS, row);
     float weighted = sum_slices(K_PASS SLICE_FORWARD, row);
     float back = 0.0f;
     if (teacher) back = sum_slices(K_PASS SLICE_REVERSE, row);
@@ -83,7 +85,7 @@ K_FN void store_coefs(K_CTX uint planes, uint row, uint mode, float p, float alp
     plane_store(K_PASS PLANE_SUM_WX, row, K_BITS(weighted));
     plane_store(K_PASS PLANE_SUM_W, row, K_BITS(total));
 
-    uint mode = poisoned ? ROW_NAN : nothing ? ROW_ZERO : ROW_NORMAL;
+    uint mode = poisoned ? ROW_NAN : nothing ? ROW_ZERO : row_mode(K_PASS row);
     float scale = row_scale(K_PASS row);
     float g = scale * K_P(inverse_temperature) * K_P(pair_scale);
     float p = ((2.0f * K_P(z_loss) * scale) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row)) * K_P(inverse_temperature);

@@ -23,7 +23,8 @@ static softmax_term link(const double *param, const softmax_row *row) {
     };
 }
 
-// With probabilities t: sum_j weight[j] ((1 - s) t_j + s / cols) (lse - x_j). A t_j that is no number poisons its row.
+// With probabilities t: sum_j weight[j] ((1 - s) t_j + s / cols) (lse - x_j). A t_j that is no number poisons its row,
+// such a class weight every row.
 static bool link_probabilities(const whole_row *row, whole_result *result) {
     const oracle_problem *problem = row->problem;
     const double *t = problem->in[ORACLE_ROLE_TARGET].data + row->row * row->cols;
@@ -33,7 +34,7 @@ static bool link_probabilities(const whole_row *row, whole_result *result) {
     bool good = a != NULL;
     for (int64_t j = 0; good && j < row->cols; j++) {
         a[j] = (weight != NULL ? weight[j] : 1) * ((1 - smoothing) * t[j] + smoothing / (double)row->cols);
-        good = isfinite(t[j]);
+        good = isfinite(t[j]) && (weight == NULL || isfinite(weight[j]));
         // what the two parts lose where they cancel
         double size = (weight != NULL ? fabs(weight[j]) : 1) * (fabs((1 - smoothing) * t[j]) + smoothing / (double)row->cols);
         a[row->cols + j] = a[j] != 0 ? 4 * size / fabs(a[j]) : 0;

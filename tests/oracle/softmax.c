@@ -7,7 +7,8 @@
 //
 // Special values, decided on the raw logits, in this order:
 //   ignored, bad label   everything 0, argmax -1, the logits are not looked at
-//   NaN or +inf          value, lse, entropy and gradient NaN, argmax -1
+//   NaN or +inf, or a row weight or class weight of the target, with smoothing of any class, that is NaN or infinite:
+//                        value, lse, entropy and gradient NaN, argmax -1
 //   all -inf             value +inf if one of its weights is not 0, lse -inf, entropy, gradient and argmax 0
 //   some -inf            left out: p_j = 0, and the formulas stand; 0 times an infinite value is 0
 // A value beyond f32 is infinite, an entry of the gradient stays within FLT_MAX. A mean whose denominator is 0 has
@@ -153,6 +154,10 @@ static double transform_slope_error(const softmax_batch *batch, double z) {
 
 // ---- classes and counts ----
 
+static double weight_of(const softmax_batch *batch, int64_t column) {
+    return entry(batch->problem, ORACLE_ROLE_WEIGHT, column, 1);
+}
+
 static row_class classify(const softmax_batch *batch, int64_t row) {
     const oracle_problem *problem = batch->problem;
     double target = problem->in[ORACLE_ROLE_TARGET].data[row];
@@ -161,6 +166,11 @@ static row_class classify(const softmax_batch *batch, int64_t row) {
     }
     if (!(target >= 0 && target < (double)batch->cols && target == floor(target))) {
         return ROW_BAD_LABEL;
+    }
+    bool smooth = problem->param[ORACLE_PARAM_LABEL_SMOOTHING] > 0;
+    if (!isfinite(entry(problem, ORACLE_ROLE_ROW_WEIGHT, row, 1)) || !isfinite(weight_of(batch, (int64_t)target)) ||
+        (smooth && !isfinite(batch->weight_total_abs))) {
+        return ROW_POISONED;
     }
     const double *z = problem->in[ORACLE_ROLE_LOGITS].data + row * batch->cols;
     bool finite = false;
@@ -177,10 +187,6 @@ static int64_t target_of(const softmax_batch *batch, int64_t row) {
     return (int64_t)batch->problem->in[ORACLE_ROLE_TARGET].data[row];
 }
 
-static double weight_of(const softmax_batch *batch, int64_t column) {
-    return entry(batch->problem, ORACLE_ROLE_WEIGHT, column, 1);
-}
-
 // Counts the rows, reports their faults, and makes the denominator of a mean.
 static void count_rows(softmax_batch *batch) {
     double status[8] = {0};
@@ -194,8 +200,8 @@ static void count_rows(softmax_batch *batch) {
         if (kind != ROW_IGNORED && kind != ROW_BAD_LABEL) {
             double weight = weight_of(batch, target_of(batch, row));
             valid++;
-            sum += weight;
-            sum_abs += fabs(weight);
+            sum += isfinite(weight) ? weight : 0;
+            sum_abs += isfinite(weight) ? fabs(weight) : 0;
         }
     }
     put(batch, ORACLE_ROLE_VALID_COUNT, 0, (double)valid, 0);
@@ -381,23 +387,27 @@ static void put_gradient(const softmax_batch *batch, const row_facts *facts, con
     double residue_error = j == facts->target ? 3 + (1 - facts->sigma) * facts->t_error : p_error;
     double column_weight = weight_of(batch, j);
     double lse_slope = 2 * batch->z_loss * facts->lse;
+    bool spreads = term->by_spread != 0;
     double sum = factor * (term->by_nll * residue + lse_slope * p +
-                           term->by_spread * (batch->weight_total * p - column_weight)) +
+                           (spreads ? term->by_spread * (batch->weight_total * p - column_weight) : 0)) +
                  through * p;
     double from_nll = fabs(residue) * (fabs(term->by_nll) * (residue_error + factor_error) + term->by_nll_scale);
     double from_spread =
-        term->by_spread * (batch->weight_total_abs * p * (p_error + factor_error + 2 + batch->column_growth) +
+        !spreads ? 0 : term->by_spread * (batch->weight_total_abs * p * (p_error + factor_error + 2 + batch->column_growth) +
                            fabs(column_weight) * (factor_error + 2));
     double from_lse = 2 * batch->z_loss * p * (fabs(facts->lse) * (p_error + factor_error + 2) + facts->lse_scale);
     double scale = fabs(factor) * (from_nll + from_spread + from_lse) + fabs(through) * p * p_error;
     double slope = transform_slope(batch, facts->logits[j]);
     scale = slope * (scale + fabs(sum) * transform_slope_error(batch, facts->logits[j]));
     if (isfinite(facts->logits[j])) {
-        double coefficient = fabs(factor) * (fabs(term->by_nll) + term->by_spread * batch->weight_total_abs +
+        double coefficient = fabs(factor) * (fabs(term->by_nll) + (spreads ? term->by_spread * batch->weight_total_abs : 0) +
                                              fabs(lse_slope)) + fabs(through);
         scale += flush * (1 + fmax(slope, 1 / batch->temperature) * coefficient);
     }
-    put(batch, ORACLE_ROLE_GRAD_LOGITS, facts->row * batch->cols + j, saturate(sum * slope), scale);
+    // an upstream that is no number, the caller's: the gradient alone
+    bool adrift = !isfinite(through) ||
+                  !isfinite(entry(batch->problem, ORACLE_ROLE_UPSTREAM, batch->reduction == ORACLE_REDUCTION_NONE ? facts->row : 0, 1));
+    put(batch, ORACLE_ROLE_GRAD_LOGITS, facts->row * batch->cols + j, adrift ? NAN : saturate(sum * slope), scale);
 }
 
 static row_result solve_plain(const softmax_batch *batch, int64_t row) {

@@ -2,7 +2,7 @@
 //
 // As softmax.c, which says what the scales are made of: x = softcap tanh(z / softcap) / temperature, the second tensor
 // likewise; the value of a row is row_weight (link + z_loss lse^2), mean divides by the number of rows. Special values, on
-// the raw logits of both tensors, in this order: NaN or +inf anywhere: the row's value, lse, entropy and gradients are NaN,
+// the raw logits of both tensors, in this order: NaN or +inf anywhere, or a row weight that is NaN or infinite: the row's value, lse, entropy and gradients are NaN,
 // argmax -1; one of the tensors -inf throughout: value +inf if row_weight is not 0, gradients 0; some -inf: left out,
 // p_j = 0. lse, entropy and argmax are those of the logits: a row of -inf has -inf, 0 and 0.
 #include "whole.h"
@@ -140,7 +140,9 @@ static void put_gradient(const whole_batch *batch, int64_t row, int role, const 
                          const double *by_scale, bool through_lse) {
     double factor = factor_of(batch, row);
     double slope_lse = through_lse ? 2 * batch->z_loss * side->lse : 0;
-    double through = through_lse ? entry(batch->problem, ORACLE_ROLE_UPSTREAM_LSE, row, 0) : 0;
+    double through = entry(batch->problem, ORACLE_ROLE_UPSTREAM_LSE, row, 0);
+    bool adrift = !isfinite(factor) || !isfinite(through);
+    through = through_lse ? through : 0;
     double lse_scale = 1 + fabs(side->lse) + fabs(side->top_x) * (batch->softcap > 0 ? 4 : 1) + side->log_sum + side->sum_error;
     for (int64_t j = 0; j < batch->cols; j++) {
         double p = side->p[j], error;
@@ -155,7 +157,8 @@ static void put_gradient(const whole_batch *batch, int64_t row, int role, const 
                                       (fabs(factor) * (4 + fabs(slope_lse)) + fabs(through)));
         }
         double value = fabs(sum * slope) > (double)FLT_MAX ? copysign((double)FLT_MAX, sum) : sum * slope;
-        put(batch, role, row * batch->cols + j, value, scale);
+        // an upstream that is no number, the caller's: the gradients alone
+        put(batch, role, row * batch->cols + j, adrift ? NAN : value, scale);
     }
 }
 
@@ -190,12 +193,12 @@ static double solve_row(whole_batch *batch, int64_t row, double status[8], doubl
         memset(result->by_x, 0, 4 * (size_t)batch->cols * sizeof result->by_x[0]);
     }
     *scale = 0;
-    if (!good) {
+    double row_weight = entry(batch->problem, ORACLE_ROLE_ROW_WEIGHT, row, 1);
+    if (!good || !isfinite(row_weight)) {
         status[1]++;
         put_nan_row(batch, row);
         return NAN;
     }
-    double row_weight = entry(batch->problem, ORACLE_ROLE_ROW_WEIGHT, row, 1);
     put_values(batch, row);
     if (empty) {
         status[2]++;

@@ -475,6 +475,8 @@ static void mend(conform_maker *m)
         m->c.param_given[WANE_PARAM_VMIN] = m->c.param_given[WANE_PARAM_VMAX] = true;
         m->c.param[WANE_PARAM_VMIN] = high - 2;
         m->c.param[WANE_PARAM_VMAX] = low + 1;
+        // of one number so large that these are it too
+        if (high - 2 == low + 1) m->c.param[low > 0 ? WANE_PARAM_VMIN : WANE_PARAM_VMAX] = low / 2;
     }
 }
 

@@ -252,6 +252,19 @@ static void fill_some_weights(conform_inputs *in)
         for (int64_t j = 0; j < in->cols && row % 2; j += 3) row_of(in, row)[j] = -INFINITY;
 }
 
+// Weights and upstream gradients that are no numbers: of some rows, and of one class.
+static void fill_odd_weights(conform_inputs *in)
+{
+    static const double odd[] = {NAN, INFINITY, -INFINITY};
+    static const struct { wane_role role; int64_t every, first; } kinds[] = {
+        {WANE_ROLE_ROW_WEIGHT, 5, 1}, {WANE_ROLE_UPSTREAM, 7, 2}, {WANE_ROLE_UPSTREAM_LSE, 11, 3}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (int64_t i = kinds[k].first; i < in->count[kinds[k].role]; i += kinds[k].every)
+            in->of[kinds[k].role][i] = odd[conform_below(&in->random, 3)];
+    if (in->count[WANE_ROLE_WEIGHT]) in->of[WANE_ROLE_WEIGHT][conform_any_column(in)] = odd[conform_below(&in->random, 3)];
+    if (in->count[WANE_ROLE_UPSTREAM] == 1 && conform_below(&in->random, 2)) in->of[WANE_ROLE_UPSTREAM][0] = INFINITY;
+}
+
 const conform_values softmax_values[] = {
     {"plain", VALUES_FIGURES, NULL},
     {"tight", 0, fill_tight},
@@ -281,6 +294,7 @@ const conform_values softmax_values[] = {
     {"odd_target", VALUES_QUICK_SPLIT, fill_odd_target},
     {"near", VALUES_QUICK_SPLIT | VALUES_TRIVIAL, fill_near},
     {"mixed", VALUES_QUICK_SPLIT, fill_mixed},
+    {"odd_weights", VALUES_WEIGHTS | VALUES_QUICK_SPLIT, fill_odd_weights},
     {NULL, 0, NULL}};
 
 // Ordinary numbers of a role that the table below does not know: normal ones.

@@ -18,7 +18,7 @@ foreach(WANE_KERNEL_NAME IN LISTS WANE_KERNELS)
     if(WANE_SPIRV_OPT)
         set(strip COMMAND ${WANE_SPIRV_OPT} --strip-debug --ssa-rewrite --eliminate-dead-branches --eliminate-dead-code-aggressive
             --scalar-replacement=100 --ssa-rewrite --redundancy-elimination --eliminate-dead-code-aggressive
-            --merge-blocks --eliminate-dead-members --target-env=vulkan1.1 ${module} -o ${module})
+            --merge-blocks --eliminate-dead-members --eliminate-dead-code-aggressive --target-env=vulkan1.1 ${module} -o ${module})
     endif()
     add_custom_command(OUTPUT ${module}
         COMMAND ${WANE_GLSLC} --target-env=vulkan1.1 -I ${PROJECT_SOURCE_DIR}/shaders
