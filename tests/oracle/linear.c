@@ -2,10 +2,12 @@
 // loss of those by its own oracle, and gradients by the chain rule.
 //
 // THE SCALE. A sum of n products in f32, in short chains that are merged, errs by some (2 + sqrt(n) / 8) eps of the sum
-// of |products|: that is the error d_ij of a logit. It moves a row's value by sum_j |dL_i/dz_ij| d_ij. A gradient dz_ij,
-// whose scale counts each of its parts at 3 or more relative errors, changes by at most 2 (1 + |1 - tau| + gamma) max_j
-// d_ij of those parts: exponents, and the slope of the link. The entropy's gradient p_j (E - x_j) may be small where its
-// parts are not: 4 p_j max d_ij. lse, entropy: absolute.
+// of |products|: that is the error d_ij of a logit, and d_ij / temperature that of x, which a temperature of 0.1 makes ten
+// times as large. It moves a row's value by sum_j |dL_i/dz_ij| d_ij. A gradient dz_ij, whose scale counts each of its parts
+// at 3 or more relative errors, changes by at most 2 (1 + |1 - tau| + gamma) max_j d_ij / temperature of those parts:
+// exponents, and the slope of the link; and by d_ij through the softcap's slope, which no temperature divides. The entropy's
+// gradient p_j (E - x_j) may be small where its parts are not: 4 p_j max d_ij / temperature. lse: max_j d_ij / temperature,
+// entropy 2 + log(cols) times that, both absolute.
 #include "linear.h"
 
 #include <float.h>
@@ -112,13 +114,15 @@ static void widen_values(head *h) {
         double error = value_error(h, i);
         bool counts = y == NULL || (y[i] >= 0 && y[i] < (double)h->cols && y[i] != h->problem->param[ORACLE_PARAM_IGNORE_INDEX]);
         total += error;
-        counted += !counts ? 0 : w != NULL && y != NULL ? w[(int64_t)y[i]] : 1;
+        double weight = counts && w != NULL && y != NULL ? w[(int64_t)y[i]] : 1;
+        counted += counts && isfinite(weight) ? weight : 0;
         widen(h, ORACLE_ROLE_ROW_LOSS, i, error);
         if (reduction == ORACLE_REDUCTION_NONE) {
             widen(h, ORACLE_ROLE_LOSS, i, error);
         }
-        widen(h, ORACLE_ROLE_LSE, i, h->worst[i]);
-        widen(h, ORACLE_ROLE_ENTROPY, i, h->worst[i] * (2 + log((double)h->cols)));
+        double of_x = h->worst[i] / h->problem->param[ORACLE_PARAM_TEMPERATURE];
+        widen(h, ORACLE_ROLE_LSE, i, of_x);
+        widen(h, ORACLE_ROLE_ENTROPY, i, of_x * (2 + log((double)h->cols)));
     }
     if (reduction != ORACLE_REDUCTION_NONE) {
         widen(h, ORACLE_ROLE_LOSS, 0, reduction == ORACLE_REDUCTION_MEAN && counted != 0 ? total / fabs(counted) : total);
@@ -173,6 +177,7 @@ static void widen_gradients(head *h) {
     const double *param = h->problem->param;
     double sharp = 1 + fabs(1 - (h->problem->loss == ORACLE_LOSS_LINEAR_COMP_SUM ? param[ORACLE_PARAM_TAU] : 1)) +
                    (h->problem->loss == ORACLE_LOSS_LINEAR_FOCAL ? param[ORACLE_PARAM_GAMMA] : 0);
+    sharp *= fmax(1, 1 / param[ORACLE_PARAM_TEMPERATURE]);
     bool entropy = h->problem->loss == ORACLE_LOSS_LINEAR_ENTROPY;
     double *scale = h->dense.scale[ORACLE_ROLE_GRAD_LOGITS].data;
     for (int64_t row = 0; row < h->rows; row++) {
