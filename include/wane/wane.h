@@ -63,7 +63,9 @@
 // nothing; one with weight in the distribution that weighs and -inf in the other makes that direction infinite, and its
 // gradient by the weighing tensor, which has no limit, 0. hl_gauss takes a number for each row and makes t of it: the
 // mass of N(target, sigma^2) in each of cols equal bins from vmin to vmax, over that in all of them; a target outside is
-// taken at the nearer end, a NaN makes its row NaN, a mass below 1e-30 is 0.
+// taken at the nearer end, a NaN makes its row NaN, a mass below 1e-30 is 0. The target's place among the bins is an f32
+// number of bins, whose rounding grows with theirs: with sigma at its default a mass above 0.01 is off by up to 3e-5 of
+// itself with 101 bins from -10 to 10, 2e-4 with 1025, 1e-3 with 4099; a wider sigma makes that less.
 // Differences from torch.nn.functional.cross_entropy: nothing valid (or a weight sum of 0) gives 0, not NaN; a target
 // out of range gives its row loss 0 and gradient 0 and is counted (WANE_WARN_DATA), and never read out of bounds; a
 // term whose weight is 0 is 0 even where its logit is -inf.
