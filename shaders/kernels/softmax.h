@@ -76,6 +76,7 @@
 #define FLAG_CORRECT 256u          // argmax is the target
 #define FLAG_ALL_MINUS_INF 512u
 #define FLAG_DROPPED 1024u         // ignored because it has no positive
+#define FLAG_ADRIFT 2048u          // its upstream is NaN or infinite: so is its gradient, and no value
 
 #define ROW_NORMAL 0u
 #define ROW_ZERO 1u

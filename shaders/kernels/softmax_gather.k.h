@@ -43,9 +43,11 @@ K_FN void plane_store(K_CTX uint plane, uint row, uint word) { K_ST(work, K_P(pl
         word = one;
         if ((K_P(flags) & HAS_UPSTREAM) != 0u) word = K_LD(upstream, ROW_AT(from, K_P(upstream_outer), K_P(upstream_row)));
         plane_store(K_PASS PLANE_UPSTREAM, row, word);
+        found |= (word & 0x7fffffffu) < K_WORD_INF ? 0u : FLAG_ADRIFT;
         word = 0u;
         if ((K_P(flags) & HAS_UPSTREAM_LSE) != 0u) word = K_LD(upstream_lse, ROW_AT(from, K_P(upstream_lse_outer), K_P(upstream_lse_row)));
         plane_store(K_PASS PLANE_UPSTREAM_LSE, row, word);
+        found |= (word & 0x7fffffffu) < K_WORD_INF ? 0u : FLAG_ADRIFT;
     }
     if (K_W(col0) == 0u || found != 0u) plane_store(K_PASS PLANE_FLAGS, row, found);
 #endif

@@ -98,7 +98,7 @@ K_FN row_coefs link_whole(K_CTX uint row, row_stats s)
     float scale = K_P(inverse_temperature) / s.sum;
     float p = k_clamp((2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
-    c.mode = row_mode(K_PASS row);
+    c.mode = (s.flags & FLAG_ADRIFT) != 0u ? ROW_NAN : ROW_NORMAL;
     c.top = s.top;
     c.p = k_clamp((p + (term.slope * g) * below) * scale);
     c.target = 0.0f;
@@ -162,7 +162,7 @@ K_FN row_coefs link_row(K_CTX uint row, uint label, row_stats s)
     float np = k_clamp((first * g) * term.slope + (each * weight) * g);
     float p = k_clamp((each * s.sum_w) * g + (2.0f * K_P(z_loss) * g) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row));
     row_coefs c;
-    c.mode = row_mode(K_PASS row);
+    c.mode = (s.flags & FLAG_ADRIFT) != 0u ? ROW_NAN : ROW_NORMAL;
     c.top = s.top;
     c.p = empty ? 0.0f : k_clamp(scaled_sigmoid(r.t, k_clamp(np + p) / s.sum) * it);
     c.target = k_clamp((scaled_sigmoid(-r.t, p) - scaled_sigmoid(r.t, np)) * it);

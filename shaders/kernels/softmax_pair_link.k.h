@@ -85,7 +85,7 @@ K_FN void store_coefs(K_CTX uint planes, uint row, uint mode, float p, float alp
     plane_store(K_PASS PLANE_SUM_WX, row, K_BITS(weighted));
     plane_store(K_PASS PLANE_SUM_W, row, K_BITS(total));
 
-    uint mode = poisoned ? ROW_NAN : nothing ? ROW_ZERO : row_mode(K_PASS row);
+    uint mode = poisoned ? ROW_NAN : nothing ? ROW_ZERO : (flags & FLAG_ADRIFT) != 0u ? ROW_NAN : ROW_NORMAL;
     float scale = row_scale(K_PASS row);
     float g = scale * K_P(inverse_temperature) * K_P(pair_scale);
     float p = ((2.0f * K_P(z_loss) * scale) * lse + plane_float(K_PASS PLANE_UPSTREAM_LSE, row)) * K_P(inverse_temperature);

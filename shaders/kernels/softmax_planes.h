@@ -13,14 +13,6 @@ K_FN float row_scale(K_CTX uint row)
     return g;
 }
 
-// Of a row with usable statistics: an upstream that is NaN or infinite makes its gradient NaN, and no value.
-K_FN uint row_mode(K_CTX uint row)
-{
-    uint size = K_LD(work, plane_at(K_PASS PLANE_UPSTREAM, row)) & 0x7fffffffu;
-    size = K_MAX(size, K_LD(work, plane_at(K_PASS PLANE_UPSTREAM_LSE, row)) & 0x7fffffffu);
-    return size < K_WORD_INF ? ROW_NORMAL : ROW_NAN;
-}
-
 K_FN void store_values(K_CTX uint row, uint loss, uint lse, uint entropy, uint argmax, uint flags)
 {
     plane_store(K_PASS PLANE_ROW_LOSS, row, loss);
