@@ -16,6 +16,7 @@ typedef struct hand_keep {
 typedef struct hand_out {
     const char *x;                         // of column `begin`
     char *g;
+    const char *limit;                     // of the row's gradient
     const float *weight;                   // NULL: 1
     uint begin, label, types;
     row_coefs c;

@@ -286,7 +286,7 @@ VFN bool weigh_block(const pair_hand *h, const pair_block *b, float share, float
     for (uint i = 0; i < b->count; i += HAND_PAIR)
         for (uint j = 0; j < 2; j++) {
             uint at = i + j * V_LANES;
-            v_prefetch((const char *)(b->u + at) + HAND_AHEAD);
+            v_prefetch((const char *)(b->u + at) + hand_ahead());
             vec x = v_load(b->x + at), a = v_fma(s, v_load(b->u + at), e);
             if (weighted) a = v_mul(a, v_load(b->weight + at));
             weights[j] = v_add(weights[j], a);

@@ -8,7 +8,7 @@ typedef struct hand_sums {
 
 // What a sweep keeps while it goes along a row.
 typedef struct hand_row {
-    const char *x;                         // of column `begin`
+    const char *x, *limit;                 // of columns `begin` and `end`
     const float *weight;
     hand_keep *keep;                       // NULL: nothing
     hand_trail *trail;                     // NULL: none
@@ -195,7 +195,7 @@ VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, f
     const size_t step = HAND_PAIR * col_bytes(type), each = in_order ? V_LANES : 0;
     // what is not kept is stored all the same, always in one place: a branch costs more
     float aside[4 * V_LANES], *keep = r->keep ? r->keep->e + (first - r->begin) : aside;
-    const size_t kept = r->keep ? 4 * V_LANES : 0;
+    const size_t kept = r->keep ? 4 * V_LANES : 0, ahead = hand_ahead();
     vec ref = v_all(r->ref), zero = v_all(0);
     const vec_exp k = r->k;
     const vec_from from = r->from;
@@ -208,10 +208,11 @@ VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, f
 #endif
     for (uint i = 0, end; i < count; i = end) {
         end = K_MIN(HAND_STEP, count - i) + i;
+        touch_ahead(x, HAND_STEP * col_bytes(type), r->limit);
 #if HAND_ROWS
         if ((what & BLOCK_TRAIL) != 0 && next < first + end) {
             if (__builtin_expect(run >= HAND_STEP, 1)) {
-                warm_page(pen.g, HAND_STEP * col_bytes(type));
+                touch_ahead(pen.g, HAND_STEP * col_bytes(type), r->trail->o.limit);
                 for (uint at = 0; at < HAND_STEP; at += HAND_PAIR) pen_write(&pen, type);
                 next += HAND_STEP;
                 run -= HAND_STEP;
@@ -225,7 +226,7 @@ VFN bool plain_block(hand_row *r, uint first, uint count, uint type, int what, f
 #endif
         for (; i + 2 * HAND_PAIR <= end; i += 2 * HAND_PAIR, x += 2 * step, w += 4 * each, keep += kept) {
             vec v[4];
-            for (size_t line = 0; line < 2 * step; line += 64) v_prefetch(x + line + HAND_AHEAD);
+            for (size_t line = 0; line < 2 * step; line += 64) v_prefetch(x + line + ahead);
             col_load_pair(x, &v[0], &v[1], type, in_order);
             col_load_pair(x + step, &v[2], &v[3], type, in_order);
             for (int j = 0; j < 4; j++) block_add(&s[j], v[j], ref, k, from, what, w + (size_t)j * each, keep + j * V_LANES);
@@ -339,6 +340,7 @@ static void hand_sweep(k_context *restrict k_, uint row, uint begin, uint end, u
     ptrdiff_t at = ROW_AT(row, K_P(logits_outer), K_P(logits_row)) + (ptrdiff_t)(begin - K_W(col0));
     r.x = (const char *)HAND_LOGITS + at * (ptrdiff_t)col_bytes(r.type);
     if ((K_C(options) & OPTION_CLASS_WEIGHT) != 0u) r.weight = (const float *)(const void *)k_->s_weight + (begin - K_W(col0));
+    r.limit = r.x + (size_t)(end - begin) * col_bytes(r.type);
     r.begin = begin;
     r.label = label;
     r.options = K_C(options);

@@ -74,6 +74,7 @@ VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint t
     const size_t step = HAND_PAIR * col_bytes(from), out = HAND_PAIR * col_bytes(to);
     const char *x = o->x + at * col_bytes(from);
     char *g = o->g + at * col_bytes(to);
+    const char *limit = g + count * col_bytes(to);
     vec top = v_all(o->c.top), p = v_all(o->c.p), w = v_all(o->c.w);
     bool odd = o->add || (o->weight && o->c.w != 0.0f) || o->c.ex != 0.0f, in_order = odd || from != to;
     if (odd) {
@@ -82,7 +83,7 @@ VFN void write_many(const hand_out *o, uint first, uint count, uint from, uint t
     }
     for (uint i = 0; i < count; i += HAND_PAIR, x += step, g += out) {
         vec a, b;
-        if (o->stream) warm_page(g, out);
+        if (o->stream) touch_ahead(g, out, limit);
         if (in_order) col_load_pair(x, &a, &b, from, true);
         else col_load_pair(x, &a, &b, from, false);
         a = grad_of(o, a, NULL, V_LANES, top, p, w, false);
@@ -226,6 +227,7 @@ static void hand_write(k_context *restrict k_, uint row, uint begin, uint end, u
     ptrdiff_t at = ROW_AT(row, K_P(logits_outer), K_P(logits_row)) + (ptrdiff_t)(begin - K_W(col0));
     o.x = (const char *)HAND_LOGITS + at * (ptrdiff_t)col_bytes(from);
     o.g = hand_grad(k_, row) + (ptrdiff_t)(begin - K_W(col0)) * (ptrdiff_t)col_bytes(to);
+    o.limit = o.g + (end - begin) * col_bytes(to);
     o.weight = NULL;
     if ((K_C(options) & OPTION_CLASS_WEIGHT) != 0u) o.weight = (const float *)(const void *)k_->s_weight + (begin - K_W(col0));
     if (c.mode == ROW_NAN) fill_row(&o, end, K_FLT(K_WORD_NAN));

@@ -11,6 +11,7 @@
 //   v_to_pair_quick     the same by an instruction of AVX512_BF16, which takes denormals for 0, if V_QUICK_PAIR
 //   v_both_halves       a vector's halves and the next one's, in their order: one store past the caches, not two
 //   v_shift_pair        columns `count`.. of two pairs that lie behind each other, count < 2 V_LANES: v_shift_of(count)
+//   v_touch             reads a byte, for its page to be looked up beforehand: that of a prefetch may not be
 //   v_exp, v_exp_from   see below
 #ifndef WANE_BACKEND_CPU_VECTOR_H
 #define WANE_BACKEND_CPU_VECTOR_H
@@ -120,6 +121,7 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by) { return _mm512_pe
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
+VFN void v_touch(const void *p) { char c; __asm__ volatile("movb %1, %0" : "=r"(c) : "m"(*(const char *)p)); }
 
 #elif defined(__AVX2__)
 #include <immintrin.h>
@@ -238,6 +240,7 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
+VFN void v_touch(const void *p) { char c; __asm__ volatile("movb %1, %0" : "=r"(c) : "m"(*(const char *)p)); }
 
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -340,6 +343,7 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
 #define V_STREAMS 0
 VFN void v_fence(void) {}
 VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
+VFN void v_touch(const void *p) { uint32_t w; __asm__ volatile("ldrb %w0, %1" : "=r"(w) : "m"(*(const char *)p)); }
 #endif
 
 #ifndef V_QUICK_PAIR
