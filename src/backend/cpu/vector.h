@@ -121,7 +121,6 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by) { return _mm512_pe
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
-VFN void v_touch(const void *p) { char c; __asm__ volatile("movb %1, %0" : "=r"(c) : "m"(*(const char *)p)); }
 
 #elif defined(__AVX2__)
 #include <immintrin.h>
@@ -240,7 +239,6 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
 #define V_STREAMS 1
 VFN void v_fence(void) { _mm_sfence(); }
 VFN void v_prefetch(const void *p) { _mm_prefetch(p, _MM_HINT_T0); }
-VFN void v_touch(const void *p) { char c; __asm__ volatile("movb %1, %0" : "=r"(c) : "m"(*(const char *)p)); }
 
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -343,8 +341,18 @@ VFN vecpair v_shift_pair(vecpair a, vecpair b, pair_shift by)
 #define V_STREAMS 0
 VFN void v_fence(void) {}
 VFN void v_prefetch(const void *p) { __builtin_prefetch(p); }
-VFN void v_touch(const void *p) { uint32_t w; __asm__ volatile("ldrb %w0, %1" : "=r"(w) : "m"(*(const char *)p)); }
 #endif
+
+VFN void v_touch(const void *p)            // by an instruction that no compiler leaves out
+{
+#if defined(__aarch64__)
+    uint32_t w;
+    __asm__ volatile("ldrb %w0, %1" : "=r"(w) : "m"(*(const char *)p));
+#else
+    char c;
+    __asm__ volatile("movb %1, %0" : "=r"(c) : "m"(*(const char *)p));
+#endif
+}
 
 #ifndef V_QUICK_PAIR
 #define V_QUICK_PAIR 0
